@@ -1,0 +1,5 @@
+"""The composition root: `open_gateway` makes a running gateway of settings; nothing else knows all the rooms."""
+
+from gateway.app.gateway import ADMIN, Gateway, open_gateway
+
+__all__ = ["ADMIN", "Gateway", "open_gateway"]

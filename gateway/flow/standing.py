@@ -1,0 +1,200 @@
+"""How an alert comes into force and how it ends, as effects inside one transaction. Intake, release and watch apply them; none of
+them knows another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gateway.flow.world import World
+from gateway.model.alert import Alert, AlertState, CancelKind, Info, MsgType, Reference, Status
+from gateway.model.dispatch import Cause
+from gateway.model.time import Instant
+from gateway.ports.store import AlertRow, Transaction
+from gateway.rules.lineage import KnownAlert, Lineage, cancel_kind, dropped_regions, relation, update_kind
+from gateway.rules.planning import Case, Choice, choose, effective_expiry, priority
+from gateway.rules.targeting import Targets, resolve
+
+EFFECTLESS = frozenset({AlertState.REJECTED, AlertState.DRAFT})
+"""Messages in these states are no part of any event."""
+
+STANDING = frozenset({AlertState.RELEASED, AlertState.HELD})
+"""States in which an alert can still be superseded or cancelled."""
+
+KIN = 2000
+"""How many messages of one event are looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """An alert that is about to take effect: its row (already stored), its content and its targets."""
+
+    row: AlertRow
+    alert: Alert
+    targets: Targets
+
+
+def lineage_of(tx: Transaction, world: World, alert: Alert, source: str) -> Lineage:
+    """What this message does to what the store holds, and what of it has already ended this message."""
+    known = [_known(tx, row) for row in _kin(tx, alert).values() if row.state not in EFFECTLESS]
+    return relation(alert, known, source=source, aliases=world.source(source).aliases)
+
+
+def take_effect(tx: Transaction, world: World, subject: Subject, asked: CancelKind | None, now: Instant) -> AlertState:
+    """Release an alert: end what it ends, open its dispatches, say so. Returns the state it is in then."""
+    row, alert = subject.row, subject.alert
+    lineage = lineage_of(tx, world, alert, row.source)
+    ender = tx.alerts.by_id(lineage.ended_by) if lineage.ended_by else None
+    if ender is not None and ender.state is not AlertState.HELD:
+        state = AlertState.CANCELLED if lineage.ended_as is MsgType.CANCEL else AlertState.SUPERSEDED
+        tx.alerts.set_state(row.n, state, why="ended_before_arrival", released_at=now, ended_at=now, ended_by=ender.n)
+        tell(tx, row, state, now, "ended_before_arrival")
+        return state
+    ended = _end_all(tx, row, lineage, now)
+    if alert.msg_type is MsgType.CANCEL:
+        return _cancel(tx, world, subject, ended, asked, now)
+    tx.alerts.set_state(row.n, AlertState.RELEASED, released_at=now)
+    _open_release(tx, world, subject, ended, now)
+    tell(tx, row, AlertState.RELEASED, now, row.why)
+    return AlertState.RELEASED
+
+
+def end(tx: Transaction, row: AlertRow, state: AlertState, now: Instant, why: str = "", by: int = 0) -> None:
+    """End an alert: nothing of it that has not begun is sent any more."""
+    tx.outbox.withdraw(tx.dispatches.withdraw(row.n, now))
+    tx.alerts.set_state(row.n, state, why=why, ended_at=now, ended_by=by)
+    tell(tx, row, state, now, why)
+
+
+def tell(tx: Transaction, row: AlertRow, state: AlertState, now: Instant, why: str = "") -> None:
+    """An `alert` event: the pages and the folder learn of the new state."""
+    payload = {"id": row.id, "state": state.value, "why": why, "headline": row.headline, "grade": row.grade}
+    tx.chronicle.tell("alert", payload, now, row.n)
+
+
+def _end_all(tx: Transaction, row: AlertRow, lineage: Lineage, now: Instant) -> list[AlertRow]:
+    """End what the message replaces or cancels; returns the ones that had been in force, oldest first."""
+    was_in_force = []
+    for keys, state in ((lineage.supersedes, AlertState.SUPERSEDED), (lineage.cancels, AlertState.CANCELLED)):
+        for earlier in (tx.alerts.by_id(key) for key in keys):
+            if earlier is not None and earlier.state in STANDING:
+                end(tx, earlier, state, now, f"by {row.identifier}", row.n)
+                if earlier.state is AlertState.RELEASED:
+                    was_in_force.append(earlier)
+    return was_in_force
+
+
+def _cancel(
+    tx: Transaction, world: World, subject: Subject, ended: Sequence[AlertRow], asked: CancelKind | None, now: Instant
+) -> AlertState:
+    row, alert = subject.row, subject.alert
+    kind = cancel_kind(alert, asked=asked, wrong_words=world.withdrawn_words)
+    tx.alerts.set_kind(row.n, kind.value)
+    if not ended:
+        tx.alerts.set_state(row.n, AlertState.STORED, why="nothing_to_end", released_at=now)
+        tell(tx, row, AlertState.STORED, now, "nothing_to_end")
+        return AlertState.STORED
+    tx.alerts.set_state(row.n, AlertState.RELEASED, released_at=now)
+    cause = Cause.WITHDRAWN if kind is CancelKind.WITHDRAWN else Cause.LIFTED
+    original = world.alert(ended[-1])
+    infos = alert.infos or original.infos
+    _open_over(tx, world, row, replace(alert, infos=infos), cause, row.n, {"supersedes": ended[-1].identifier}, now)
+    tell(tx, row, AlertState.RELEASED, now, kind.value)
+    return AlertState.RELEASED
+
+
+def _open_release(tx: Transaction, world: World, subject: Subject, ended: Sequence[AlertRow], now: Instant) -> None:
+    """The dispatch of a warning; for an Update also the all-clear for regions that it drops."""
+    row, alert, targets = subject.row, subject.alert, subject.targets
+    kind, added = None, frozenset[str]()
+    extra: dict[str, Any] = {}
+    if ended and alert.status not in (Status.TEST, Status.SYSTEM):
+        old = world.alert(ended[-1])
+        old_codes = resolve(old, world.tree, world.areas, ended[-1].source).codes
+        kind, added = update_kind(old, alert, old_codes, targets.codes), targets.codes - old_codes
+        tx.alerts.set_kind(row.n, kind.value)
+        extra = {"kind": kind.value, "supersedes": old.identifier}
+        dropped = dropped_regions(old_codes, targets.codes)
+        if dropped:
+            lifted = {"leaves": sorted(dropped), "supersedes": old.identifier}
+            _open_over(tx, world, row, replace(old, infos=old.infos), Cause.LIFTED, ended[-1].n, lifted, now)
+    regions = [region.code for region in targets.summits()]
+    source = world.source(row.source)
+    cases = [
+        Case(alert=alert, info=info, now=now, zone=world.zone, kind=kind, regions=regions, methods=source.methods)
+        for info in alert.infos
+    ]
+    choices = [choose(case, world.rules, world.channels, world.quiet) for case in cases]
+    limited = sorted({name for choice in choices for name in choice.added_only})
+    if limited:
+        extra |= {"limited": limited, "leaves": sorted(added)}
+    plan = {
+        "choices": [_choice(choice, alert, info) for choice, info in zip(choices, alert.infos, strict=True)],
+        **extra,
+    }
+    tx.alerts.set_plan(row.n, plan)
+    delay = min((choice.after for choice in choices), default=0) * 1000
+    most_urgent = min(priority(alert, info, Cause.RELEASE) for info in alert.infos)
+    tx.dispatches.open(row.n, row.n, Cause.RELEASE, most_urgent, now + delay, row.expires_at, plan)
+
+
+def _open_over(
+    tx: Transaction,
+    world: World,
+    row: AlertRow,
+    alert: Alert,
+    cause: Cause,
+    roster: int,
+    extra: dict[str, Any],
+    now: Instant,
+) -> None:
+    """Tell those who were reached that it is over: silent channels now, audible ones when they may speak."""
+    info = max(alert.infos, key=lambda info: info.grade)
+    everywhere = frozenset(channel.name for channel in world.channels)
+    case = Case(alert=alert, info=info, now=now, zone=world.zone, cause=cause, reached=everywhere)
+    choice = choose(case, world.rules, world.channels, world.quiet)
+    expires_at = max(effective_expiry(info, now, cause, world.validity), now + 1)
+    urgency = priority(alert, info, cause)
+    waves = {now: choice.first}
+    for quieted in choice.quieted:
+        if quieted.until is not None:
+            waves[quieted.until] = (*waves.get(quieted.until, ()), quieted.channel)
+    for due_at, channels in waves.items():
+        if channels and due_at < expires_at:
+            targets = {"choices": [_choice(replace(choice, first=channels), alert, info)], **extra}
+            tx.dispatches.open(row.n, roster, cause, urgency, due_at, expires_at, targets)
+
+
+def _choice(choice: Choice, alert: Alert, info: Info) -> dict[str, Any]:
+    return {
+        "rule": choice.rule,
+        "first": list(choice.first),
+        "reserve": list(choice.reserve),
+        "quieted": [asdict(quieted) for quieted in choice.quieted],
+        "findings": list(choice.findings),
+        "priority": int(priority(alert, info, Cause.RELEASE)),
+    }
+
+
+def _kin(tx: Transaction, alert: Alert) -> dict[int, AlertRow]:
+    """Stored messages that share an identifier with this one, directly or over references, however far."""
+    names = {alert.identifier, *(reference.identifier for reference in alert.references)}
+    seen: set[str] = set()
+    kin: dict[int, AlertRow] = {}
+    while (fresh := names - seen) and len(kin) < KIN:
+        seen |= fresh
+        referring = {reference.by for name in fresh for reference in tx.alerts.referring(name)} - kin.keys()
+        rows = [*tx.alerts.named(fresh), *(row for n in referring if (row := tx.alerts.by_number(n)) is not None)]
+        kin |= {row.n: row for row in rows}
+        names |= {row.identifier for row in rows}
+        names |= {reference.identifier for row in rows for reference in tx.alerts.references(row.n)}
+    return kin
+
+
+def _known(tx: Transaction, row: AlertRow) -> KnownAlert:
+    references = tuple(Reference(each.sender, each.identifier, each.sent) for each in tx.alerts.references(row.n))
+    return KnownAlert(
+        row.id, row.sender, row.identifier, row.sent, Status(row.status), MsgType(row.msg_type), references, row.source
+    )

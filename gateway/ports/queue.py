@@ -1,0 +1,20 @@
+"""How work reaches the channels. Truth lives in the store; the queue is transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from gateway.ports.store import BatchRow
+
+
+class Queue(Protocol):
+    """Batches of one channel, the most urgent first."""
+
+    async def take(self, channel: str) -> BatchRow:
+        """Wait for the next batch of `channel` that is due, and hold it under a lease. Safe to cancel."""
+        ...
+
+    def wake(self, channels: Iterable[str] | None = None) -> None:
+        """Say that work may have appeared for these channels (None = all)."""
+        ...

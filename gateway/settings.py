@@ -1,0 +1,367 @@
+"""The settings: one YAML file, environment over it, every key known and described.
+
+`read_settings` is called by the command line and by tests; `gateway.app` turns the result into running parts. The fields' descriptions
+are the manual: docs/configuration.md is generated from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from gateway.errors import ConfigError
+from gateway.model.alert import Grade
+from gateway.model.policy import Goal, Moment, PlanRule, QuietHours, Source
+
+PREFIX = "TONGLUO_"
+
+GradeWord = Literal["red", "orange", "yellow", "blue", "unknown"]
+GRADES: tuple[GradeWord, ...] = get_args(GradeWord)
+
+
+def minutes(clock: str) -> int:
+    """`21:30` as minutes of the day. Raises ValueError for anything else."""
+    hours, _, rest = clock.partition(":")
+    if not (hours.isdigit() and rest.isdigit() and len(rest) == 2 and int(hours) < 24 and int(rest) < 60):
+        raise ValueError(f"{clock!r} is not a time such as 21:30")
+    return int(hours) * 60 + int(rest)
+
+
+def _percent(value: object) -> int:
+    """`92%`, `92 %`, 0.92 or `9200bp` as basis points."""
+    text = str(value).strip().replace(" ", "")
+    if text.endswith("%"):
+        return round(float(text[:-1]) * 100)
+    if text.endswith("bp"):
+        return int(text[:-2])
+    return round(float(text) * 10_000)
+
+
+def _seconds(value: object) -> int:
+    """`90`, `90s`, `10m`, `3h` or `90d` as seconds."""
+    text = str(value).strip()
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return int(text) if text.isdigit() else int(float(text[:-1]) * units[text[-1]])
+
+
+Percent = Annotated[int, BeforeValidator(_percent)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+
+
+class Section(BaseModel):
+    """One section of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class HttpSettings(Section):
+    """`http:` the listener for the API, the console and callbacks."""
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Other than loopback needs `hosts` and a proxy with TLS in front.",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    hosts: tuple[str, ...] = Field(
+        (), description="Host names under which the console may be asked for, besides loopback names."
+    )
+    public_url: str = Field(
+        "",
+        description="How far sides and devices reach this gateway, e.g. http://10.1.2.3:8080; empty = host and port above.",
+    )
+    body_limit: int = Field(
+        4_000_000, ge=1024, description="Largest body in bytes after decompression, counted while reading."
+    )
+    requests_per_minute: int = Field(
+        600, ge=1, description="Requests a key may make per minute before it is answered 429."
+    )
+
+
+class StoreSettings(Section):
+    """`store:` where the truth lives."""
+
+    url: str = Field("", description="`sqlite:///PATH`; empty = `tongluo.db` in the data folder.")
+
+
+class QueueSettings(Section):
+    """`queue:` how work travels to the channels."""
+
+    url: str = Field("embedded:", description="`embedded:` = within this process, on the store's outbox.")
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if url != "embedded:":
+            raise ValueError("only `embedded:` is there yet")
+        return url
+
+
+class FilesSettings(Section):
+    """A list of reference files, read at start when they have changed."""
+
+    files: tuple[str, ...] = Field((), description="CSV or XLSX files, read again at start when they have changed.")
+
+
+class GoalSettings(Section):
+    """One goal. Regions inherit the nearest goal above them."""
+
+    region: str = Field("", description="Division code; empty = everywhere.")
+    grades: tuple[GradeWord, ...] = Field((), description="Grades it holds for; empty = all.")
+    metric: Literal["coverage", "territory", "officers", "readiness", "reporting", "report_usage"] = Field(
+        "coverage", description="What is measured (docs/coverage.md)."
+    )
+    basis: Literal["lo", "est", "answered"] = Field("est", description="Which figure of coverage must reach it.")
+    at_least: Percent = Field(9200, description="The goal, e.g. 92%.")
+    within: Seconds = Field(
+        0, description="Time allowed from release, e.g. 10m; 0 = by grade (red 10, orange 15, yellow 30, blue 60 min)."
+    )
+    plan_text: str = Field("", description="The plan's own sentence, printed in the report.")
+
+    def value(self) -> Goal:
+        """As the rules want it."""
+        grades = tuple(Grade.named(word) for word in self.grades)
+        return Goal(self.metric, self.at_least, self.region, self.basis, self.within, grades, self.plan_text)
+
+
+class SourceSettings(Section):
+    """One authority that may post. What is not listed is denied."""
+
+    name: str = Field(description="Name that keys are bound to.")
+    regions: tuple[str, ...] = Field((), description="Division codes under which it may warn.")
+    events: tuple[str, ...] = Field(
+        (), description='Event codes it may post, e.g. "11B*"; "*" = any, codes unknown to us included.'
+    )
+    grades: tuple[GradeWord, ...] = Field((), description="Grades it may post.")
+    senders: tuple[str, ...] = Field((), description="CAP senders it may post as; empty = any.")
+    aliases: tuple[str, ...] = Field(
+        (), description="Other senders that are this authority: references to them count as its own."
+    )
+    needs_approval: tuple[GradeWord, ...] = Field((), description="Grades that wait for a person before they are sent.")
+    signature: Literal["none"] = Field("none", description="Signature required of its messages.")
+    strict: bool = Field(False, description="Turn warnings into refusals (422).")
+    methods: Literal["restrict", "hint"] = Field(
+        "restrict", description="Whether a message that names methods limits the first dispatch."
+    )
+    default_language: str = Field("zh-CN", description="Language of an info that names none.")
+    zone: str = Field("", description="IANA zone for times without an offset; empty = refuse them.")
+    inbox: str = Field("", description="Watched folder; files are taken when stable and answered with NAME_ACK.XML.")
+    rate_per_minute: int = Field(0, ge=0, description="Messages it may post per minute; 0 = no limit of its own.")
+
+    def value(self) -> Source:
+        """As the rules want it."""
+        grades = tuple(Grade.named(word) for word in self.grades)
+        approval = tuple(Grade.named(word) for word in self.needs_approval)
+        return Source(**(self.model_dump() | {"grades": grades, "needs_approval": approval}))
+
+
+class PlanRuleSettings(Section):
+    """One line of the plan; the first that matches decides the channels."""
+
+    name: str = Field("", description="Shown with every alert it decided.")
+    grades: tuple[GradeWord, ...] = Field((), description="Grades it matches; empty = all.")
+    events: tuple[str, ...] = Field((), description="Event codes it matches; empty = all.")
+    regions: tuple[str, ...] = Field((), description="Division codes it matches; empty = all.")
+    hours: tuple[str, str] | None = Field(None, description='Local time it matches, e.g. ["06:00", "21:30"].')
+    audiences: tuple[str, ...] = Field((), description="Limits recipients to these audiences.")
+    channels: tuple[str, ...] = Field(description='Channel names or types; "*" = all.')
+    after: Seconds = Field(0, description="Delay of the dispatch.")
+
+    def value(self) -> PlanRule:
+        """As the rules want it."""
+        grades = tuple(Grade.named(word) for word in self.grades)
+        hours = (minutes(self.hours[0]), minutes(self.hours[1])) if self.hours else None
+        name = self.name or ",".join(self.channels)
+        return PlanRule(name, self.channels, grades, self.events, self.regions, hours, self.audiences, self.after)
+
+
+class MomentSettings(Section):
+    """What may sound in quiet hours: all conditions given must hold."""
+
+    grades: tuple[GradeWord, ...] = Field((), description="Grades.")
+    events: tuple[str, ...] = Field((), description="Event codes.")
+    urgency: str = Field("", description="CAP urgency.")
+
+
+class QuietSettings(Section):
+    """`quiet_hours:` when audible channels keep silent."""
+
+    start: str = Field("21:30", alias="from", description="Begin, local time.")
+    end: str = Field("05:30", alias="to", description="End, local time.")
+    audible_if: tuple[MomentSettings, ...] = Field(
+        (
+            MomentSettings(grades=("red", "orange")),
+            MomentSettings(grades=("yellow",), events=("11A01", "11A02", "11A51", "11D01", "11D02", "11B37", "12*")),
+            MomentSettings(urgency="Immediate"),
+        ),
+        description="Alerts that sound all the same.",
+    )
+
+    def value(self) -> QuietHours:
+        """As the rules want it."""
+        moments = tuple(
+            Moment(tuple(Grade.named(word) for word in moment.grades), moment.events, moment.urgency)
+            for moment in self.audible_if
+        )
+        return QuietHours(minutes(self.start), minutes(self.end), moments)
+
+
+class ReleaseSettings(Section):
+    """`release:` what happens between acceptance and sending."""
+
+    default_validity: Seconds = Field(86400, description="Validity of a message without `expires`.")
+    withdrawn_words: tuple[str, ...] = Field(
+        ("误报", "误发", "错误", "撤回", "更正"),
+        description="Words in a Cancel's note that make it 撤回更正 instead of 解除.",
+    )
+    drills_only: bool = Field(
+        False, description="Release only Exercise, Test and System; hold Actual (a new deployment)."
+    )
+
+
+class RenderingSettings(Section):
+    """`rendering:` how words are made."""
+
+    templates: str = Field("", description="Folder of your own templates; they go before the shipped ones.")
+    sms_parts: int = Field(3, ge=1, le=10, description="Longest SMS in parts of 67 characters.")
+    signature: str = Field("", description="Sender's signature in SMS, e.g. 清原县气象台; empty = none.")
+
+
+class SpeechSettings(Section):
+    """`speech:` the voice of audible channels."""
+
+    engine: Literal["espeak", "none"] = Field(
+        "espeak", description="`espeak` = espeak-ng if it is installed; `none` = text goes to the devices."
+    )
+    recordings: str = Field("", description="Folder of prerecorded WAV files, named by the SHA-256 of their text.")
+
+
+class RetentionSettings(Section):
+    """`retention:` how long things are kept."""
+
+    unmatched: Seconds = Field(72 * 3600, description="How long a receipt waits for the id it names.")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    http: HttpSettings = Field(default_factory=HttpSettings, description="The listener.")
+    timezone: str = Field("Asia/Shanghai", description="Zone of the console, of texts, of `plan` and `quiet_hours`.")
+    store: StoreSettings = Field(default_factory=StoreSettings, description="The store.")
+    queue: QueueSettings = Field(default_factory=QueueSettings, description="The queue.")
+    regions: FilesSettings = Field(default_factory=FilesSettings, description="Region files.")
+    areas: FilesSettings = Field(default_factory=FilesSettings, description="Named areas.")
+    directory: FilesSettings = Field(default_factory=FilesSettings, description="Directory files.")
+    goals: tuple[GoalSettings, ...] = Field(
+        (GoalSettings(),), description="Goals; default coverage est 92 % everywhere."
+    )
+    sources: tuple[SourceSettings, ...] = Field((), description="Authorities that may post.")
+    plan: tuple[PlanRuleSettings, ...] = Field((), description="Which channels carry what; defaults follow at the end.")
+    quiet_hours: QuietSettings = Field(default_factory=QuietSettings, description="When audible channels keep silent.")
+    channels: dict[str, dict[str, Any]] = Field(
+        {}, description="Configured channels by name; keys as in docs/channels/."
+    )
+    release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="Release.")
+    rendering: RenderingSettings = Field(default_factory=RenderingSettings, description="Rendering.")
+    speech: SpeechSettings = Field(default_factory=SpeechSettings, description="Speech.")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="Retention.")
+    sample_data: bool = Field(False, description="Every page bears 示例数据: what is shown is made up.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is not an IANA time zone") from error
+        return name
+
+    def sources_with_inbox(self) -> dict[str, str]:
+        """Source name -> watched folder."""
+        return {source.name: source.inbox for source in self.sources if source.inbox}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of people: console, texts, plan."""
+        return ZoneInfo(self.timezone)
+
+
+def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a YAML file (None = defaults), overridden by `TONGLUO_SECTION__KEY` variables.
+
+    Raises ConfigError with `file:line` for unknown keys, wrong values and broken YAML.
+    """
+    text = "" if path is None else _text(path)
+    name = str(path) if path else "defaults"
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise ConfigError(where, f"not readable YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name}:1", "the file must hold settings by name.", "Start from config/tongluo.yaml.")
+    for setting, value in _overrides(environment):
+        _set_in(content, setting, value)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place: tuple[int | str, ...] = fault["loc"]
+        line = _line(node, place)
+        raise ConfigError(
+            f"{name}:{line}" if line else name, f"{'.'.join(map(str, place))}: {fault['msg']}.", _remedy(fault["type"])
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            str(path), "there is no such file.", "Name it with --config, or run `tongluo demo`."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"cannot be read: {error}.") from error
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX) and "__" in name:
+            yield tuple(name[len(PREFIX) :].lower().split("__")), yaml.safe_load(value)
+
+
+def _set_in(content: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    here = content
+    for part in place[:-1]:
+        known = {key.lower(): key for key in here}
+        here = here.setdefault(known.get(part, part), {})
+    known = {key.lower(): key for key in here}
+    here[known.get(place[-1], place[-1])] = value
+
+
+def _line(node: yaml.Node | None, place: tuple[int | str, ...]) -> int | None:
+    """The line of the deepest part of `place` that the file holds."""
+    line = node.start_mark.line + 1 if node else None
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                return line
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _remedy(kind: str) -> str:
+    return "Known settings stand in docs/configuration.md." if kind == "extra_forbidden" else ""

@@ -1,0 +1,8 @@
+"""The store: the truth, on disk. `SqlStore` fulfils `gateway.ports.store.Store`; `StoreKeys` fulfils `gateway.ports.desk.Keys`."""
+
+from gateway.store.engine import SqlStore
+from gateway.store.keys import StoreKeys
+from gateway.store.schema import backup, migrate
+from gateway.store.transaction import SqlTransaction
+
+__all__ = ["SqlStore", "SqlTransaction", "StoreKeys", "backup", "migrate"]

@@ -1,0 +1,205 @@
+"""The outbox: batches on their way to the channels. Embedded, it is the queue itself, by leases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, case, func, insert, select, update
+
+from gateway.model.dispatch import Priority, WorkState
+from gateway.model.receipt import Reason
+from gateway.model.time import Instant
+from gateway.ports.store import BatchRow, Depth, NewBatch, Ordinals
+from gateway.store.tables import batch, dispatch
+
+WAITING = (WorkState.PENDING.value, WorkState.SENDING.value)
+
+UNKNOWN = (Reason.TIMEOUT.label, Reason.UNKNOWN.label, Reason.ERROR.label)
+"""A batch put back for one of these may have arrived all the same."""
+
+
+class SqlOutbox:
+    """See `ports.store.Outbox`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, number: int, batches: Sequence[NewBatch], now: Instant) -> None:
+        rows = [
+            {
+                "dispatch": number,
+                "channel": new.channel,
+                "variant": new.variant,
+                "priority": int(new.priority),
+                "first": new.first,
+                "count": new.count,
+                "expires_at": new.expires_at,
+                "state": WorkState.PENDING.value,
+                "not_before": now,
+                "remaining": None if new.only is None else _blob(new.only),
+                "created_at": now,
+            }
+            for new in batches
+        ]
+        if rows:
+            self._connection.execute(insert(batch), rows)
+
+    def claim(self, channel: str, owner: str, now: Instant, lease: int, limit: int) -> list[BatchRow]:
+        due = (
+            select(batch)
+            .where(
+                batch.c.channel == channel,
+                batch.c.state.in_(WAITING),
+                batch.c.not_before <= now,
+                batch.c.lease_until <= now,
+            )
+            .order_by(batch.c.priority, batch.c.expires_at, batch.c.n)
+            .limit(limit)
+        )
+        found = [_row(row) for row in self._connection.execute(due).mappings()]
+        if found:
+            leased = update(batch).where(batch.c.n.in_([row.n for row in found]))
+            self._connection.execute(
+                leased.values(state=WorkState.SENDING.value, lease_owner=owner, lease_until=now + lease)
+            )
+        return found
+
+    def get(self, n: int) -> BatchRow:
+        return _row(self._connection.execute(select(batch).where(batch.c.n == n)).mappings().one())
+
+    def close(self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None) -> None:
+        left = np.empty(0, np.int32) if remaining is None else remaining
+        self._set(n, state=state.value, reason=reason, remaining=_blob(left), lease_owner="", lease_until=0)
+
+    def started(self, n: int, attempts: int) -> None:
+        self._set(n, attempts=attempts, state=WorkState.SENDING.value)
+
+    def advance(self, n: int, remaining: Ordinals) -> None:
+        self._set(n, remaining=_blob(remaining))
+
+    def expire(self, now: Instant) -> int:
+        overdue = update(batch).where(batch.c.state == WorkState.PENDING.value, batch.c.expires_at <= now)
+        return self._connection.execute(overdue.values(state=WorkState.EXPIRED.value)).rowcount
+
+    def any_overdue(self, now: Instant) -> bool:
+        overdue = select(batch.c.n).where(batch.c.state == WorkState.PENDING.value, batch.c.expires_at <= now).limit(1)
+        return self._connection.execute(overdue).first() is not None
+
+    def withdraw(self, dispatches: Sequence[int]) -> int:
+        waiting = update(batch).where(batch.c.dispatch.in_(list(dispatches)), batch.c.state == WorkState.PENDING.value)
+        return self._connection.execute(waiting.values(state=WorkState.WITHDRAWN.value)).rowcount
+
+    def put_back(self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str) -> None:
+        self._set(
+            n,
+            state=WorkState.PENDING.value,
+            not_before=not_before,
+            attempts=attempts,
+            remaining=_blob(remaining),
+            reason=reason,
+            lease_owner="",
+            lease_until=0,
+        )
+
+    def unclaim(self, numbers: Sequence[int]) -> None:
+        self._connection.execute(
+            update(batch).where(batch.c.n.in_(list(numbers))).values(lease_owner="", lease_until=0)
+        )
+
+    def release(self, owner: str | None = None) -> int:
+        query = update(batch).where(batch.c.lease_until > 0)
+        if owner is not None:
+            query = query.where(batch.c.lease_owner == owner)
+        return self._connection.execute(query.values(lease_owner="", lease_until=0)).rowcount
+
+    def next_due(self, channel: str, now: Instant) -> Instant | None:
+        waiting = select(func.min(batch.c.not_before)).where(
+            batch.c.channel == channel, batch.c.state == WorkState.PENDING.value
+        )
+        return self._connection.execute(waiting).scalar()
+
+    def depths(self) -> list[Depth]:
+        query = (
+            select(batch.c.channel, func.count(), func.sum(batch.c.count), func.min(batch.c.not_before))
+            .where(batch.c.state.in_(WAITING))
+            .group_by(batch.c.channel)
+        )
+        return [Depth(*row) for row in self._connection.execute(query)]
+
+    def dead(self, limit: int) -> list[BatchRow]:
+        query = select(batch).where(batch.c.state == WorkState.DEAD.value).order_by(batch.c.n.desc()).limit(limit)
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def revive(self, n: int, now: Instant) -> bool:
+        query = update(batch).where(batch.c.n == n, batch.c.state == WorkState.DEAD.value)
+        return (
+            self._connection.execute(query.values(state=WorkState.PENDING.value, not_before=now, attempts=0)).rowcount
+            == 1
+        )
+
+    def of_dispatch(self, number: int) -> list[BatchRow]:
+        query = select(batch).where(batch.c.dispatch == number).order_by(batch.c.n)
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def planned(self, alert: int) -> list[Ordinals]:
+        own = (dispatch.c.alert == alert) & (dispatch.c.roster == alert)
+        query = select(batch.c.first, batch.c.count).join(dispatch, dispatch.c.n == batch.c.dispatch).where(own)
+        return [np.arange(first, first + count, dtype=np.int32) for first, count in self._connection.execute(query)]
+
+    def newer(self, n: int, limit: int) -> list[tuple[int, int, Ordinals]]:
+        own = case((dispatch.c.roster == dispatch.c.alert, dispatch.c.alert), else_=0)
+        query = (
+            select(batch.c.n, own, batch.c.first, batch.c.count, batch.c.remaining)
+            .join(dispatch, dispatch.c.n == batch.c.dispatch)
+            .where(batch.c.n > n)
+            .order_by(batch.c.n)
+            .limit(limit)
+        )
+        return [
+            (row.n, row[1], np.arange(row.first, row.first + row.count, dtype=np.int32))
+            for row in self._connection.execute(query)
+        ]
+
+    def newest(self) -> int:
+        return self._connection.execute(select(func.max(batch.c.n))).scalar() or 0
+
+    def touched(self, roster: int) -> list[Ordinals]:
+        begun = (dispatch.c.roster == roster) & (batch.c.attempts > 0)
+        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(begun)
+        return [_handed(_row(row)) for row in self._connection.execute(query).mappings()]
+
+    def _set(self, n: int, **values: Any) -> None:
+        self._connection.execute(update(batch).where(batch.c.n == n).values(**values))
+
+
+def _handed(row: BatchRow) -> Ordinals:
+    """What a batch may have handed over: all but what it still holds, and all of it while it is in somebody's hands."""
+    whole = np.arange(row.first, row.first + row.count, dtype=np.int32)
+    if row.state is WorkState.SENDING or row.remaining is None or row.reason in UNKNOWN:
+        return whole
+    return np.setdiff1d(whole, row.remaining).astype(np.int32)
+
+
+def _blob(ordinals: Ordinals) -> bytes:
+    return np.asarray(ordinals, "<i4").tobytes()
+
+
+def _row(found: RowMapping) -> BatchRow:
+    remaining = found["remaining"]
+    return BatchRow(
+        n=found["n"],
+        dispatch=found["dispatch"],
+        channel=found["channel"],
+        variant=found["variant"],
+        priority=Priority(found["priority"]),
+        first=found["first"],
+        count=found["count"],
+        expires_at=found["expires_at"],
+        state=WorkState(found["state"]),
+        not_before=found["not_before"],
+        attempts=found["attempts"],
+        remaining=None if remaining is None else np.frombuffer(remaining, "<i4"),
+        reason=found["reason"],
+    )
