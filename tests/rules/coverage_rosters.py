@@ -135,7 +135,9 @@ def nights(draw: st.DrawFn) -> Night:
     leaves = tuple(RosterLeaf(f"leaf{n}", "", draw(people)) for n in range(draw(st.integers(2, 6))))
     leaf = st.integers(0, len(leaves) - 1)
     persons = [(draw(leaf), draw(st.sampled_from([0, 1, 2, 5]))) for _ in range(draw(st.integers(0, 5)))]
-    who, channel, place = [], [], []
+    who: list[int] = []
+    channel: list[int] = []
+    place: list[int] = []
     catchments: list[tuple[int, int, int]] = []
     for name in draw(st.lists(st.sampled_from(NAMES if persons else NAMES[2:]), max_size=9)):
         ordinal = len(who)

@@ -72,7 +72,7 @@ def assert_equal(book: Book, night: Night, as_of: int) -> None:
     assert list(flags.register_exceeds_population) == found["quality"]["register_exceeds_population"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(nights(), st.randoms(use_true_random=False))
 def test_any_order_repetition_split_and_restart_give_the_evaluation(night: Night, chance: random.Random) -> None:
     book = tell(night.book(), night, chance)
@@ -81,13 +81,13 @@ def test_any_order_repetition_split_and_restart_give_the_evaluation(night: Night
     assert_equal(book, night, LATER)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(nights(), st.integers(0, 60_000), st.randoms(use_true_random=False))
 def test_the_past_is_the_same_fold_with_a_cut(night: Night, at: int, chance: random.Random) -> None:
     assert_equal(tell(night.book(), night, chance).as_of(at), night, at)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(nights(), st.integers(0, 60_000), st.randoms(use_true_random=False))
 def test_a_cancel_cuts_anew_whenever_it_comes(night: Night, cancelled_at: int, chance: random.Random) -> None:
     book = tell(night.book(), night, chance)
@@ -104,10 +104,9 @@ def test_a_cancel_cuts_anew_whenever_it_comes(night: Night, cancelled_at: int, c
 @given(nights(), st.randoms(use_true_random=False))
 def test_two_nodes_that_merge_are_one_log(night: Night, chance: random.Random) -> None:
     half = len(night.statements) // 2
-    one, other, whole = night.book(), night.book(), night.book()
+    one, other, whole = night.book(), night.book(), tell(night.book(), night, chance)
     merge(one, night.statements[:half])
     merge(other, night.statements[half:])
-    tell(whole, Night(**{**vars(night), "counts": []}), chance)
     assert (np.minimum(one.times, other.times) == whole.times).all()
 
 
@@ -171,7 +170,7 @@ def test_a_snapshot_belongs_to_its_roster() -> None:
 
 
 def test_a_channel_without_evidence_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match="channels.sms.evidence"):
+    with pytest.raises(ConfigError, match=r"channels\.sms\.evidence"):
         Book(small().roster, {}, released_at=0)
 
 

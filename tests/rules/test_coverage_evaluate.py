@@ -58,7 +58,7 @@ def coverage(world: Scenario, exactly: bool = True) -> dict[str, Any]:
     return result
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(scenarios())
 def test_every_number_equals_the_naive_model(world: Scenario) -> None:
     result, oracle = coverage(world), Oracle(world)
@@ -78,7 +78,7 @@ def test_every_number_equals_the_naive_model(world: Scenario) -> None:
                 assert exact(result["time_to"][region][q]) == oracle.time_to(region, Fraction(q))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenarios())
 def test_floats_are_the_exact_numbers_to_1e_9(world: Scenario) -> None:
     assert_found(coverage(world), coverage(world, exactly=False), "result")

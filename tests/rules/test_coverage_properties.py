@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.rules.evaluating import evaluate
 
-often = settings(max_examples=120, deadline=None)
+often = settings(max_examples=60, deadline=None)
 Domains = st.booleans()
 
 

@@ -143,6 +143,11 @@ def test_an_alert_with_references_only_links() -> None:
     assert (lineage.supersedes, lineage.linked) == ((), ("A@0",))
 
 
+def test_a_cancel_does_not_pass_through_a_mere_link() -> None:
+    linking = alert("B", 1, MsgType.ALERT, (to("A", 0),))
+    assert relation(cancel("C", 2, to("B", 1)), map(known, [FIRST, linking])).cancels == ("B@1",)
+
+
 @pytest.mark.parametrize("kind", [MsgType.ACK, MsgType.ERROR])
 def test_acknowledgements_have_no_effect(kind: MsgType) -> None:
     lineage = relation(alert("K", 1, kind, (to("A", 0),)), [known(FIRST)])
