@@ -57,8 +57,8 @@ class Courier:
         self._letters = Letters(store)
         self._random = Random()
         self._parallel = config.parallel or traits.parallel
-        self._pace = AsyncLimiter(1, 1 / rate) if rate else None
         self._slice = max(1, min(traits.max_batch, int(rate) if rate else traits.max_batch))
+        self._pace = AsyncLimiter(self._slice, self._slice / rate) if rate else None
         self._breaker = Breaker()
         self._number = 0
         self.last_progress: Instant = 0
@@ -126,8 +126,7 @@ class Courier:
 
     async def _paced(self, endpoints: int) -> None:
         if self._pace is not None:
-            for _ in range(endpoints):
-                await self._pace.acquire()
+            await self._pace.acquire(endpoints)
 
     async def _begin(self, row: BatchRow, part: Batch, remaining: Ordinals) -> bool:
         """Journal the attempt, unless the batch must not be sent any more: then close it and say so."""

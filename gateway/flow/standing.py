@@ -18,7 +18,8 @@ from gateway.rules.planning import Case, Choice, choose, effective_expiry, prior
 from gateway.rules.targeting import Targets, resolve
 
 EFFECTLESS = frozenset({AlertState.REJECTED, AlertState.DRAFT})
-"""Messages in these states are no part of any event."""
+UNSPOKEN = frozenset({"ack", "error", "draft", "scope"})
+"""Messages in these states, or stored for these reasons, are no part of any event."""
 
 STANDING = frozenset({AlertState.RELEASED, AlertState.HELD})
 """States in which an alert can still be superseded or cancelled."""
@@ -38,7 +39,7 @@ class Subject:
 
 def lineage_of(tx: Transaction, world: World, alert: Alert, source: str) -> Lineage:
     """What this message does to what the store holds, and what of it has already ended this message."""
-    known = [_known(tx, row) for row in _kin(tx, alert).values() if row.state not in EFFECTLESS]
+    known = [_known(tx, row) for row in _kin(tx, alert).values() if _has_effect(row)]
     return relation(alert, known, source=source, aliases=world.source(source).aliases)
 
 
@@ -53,6 +54,7 @@ def take_effect(tx: Transaction, world: World, subject: Subject, asked: CancelKi
         tell(tx, row, state, now, "ended_before_arrival")
         return state
     ended = _end_all(tx, row, lineage, now)
+    _end_overtaken(tx, lineage, now)
     if alert.msg_type is MsgType.CANCEL:
         return _cancel(tx, world, subject, ended, asked, now)
     tx.alerts.set_state(row.n, AlertState.RELEASED, released_at=now)
@@ -84,6 +86,16 @@ def _end_all(tx: Transaction, row: AlertRow, lineage: Lineage, now: Instant) -> 
                 if earlier.state is AlertState.RELEASED:
                     was_in_force.append(earlier)
     return was_in_force
+
+
+def _end_overtaken(tx: Transaction, lineage: Lineage, now: Instant) -> None:
+    """This message may show that others belong together: what one of them had ended is ended now."""
+    for key, by in lineage.overtaken:
+        earlier, ender = tx.alerts.by_id(key), tx.alerts.by_id(by)
+        if earlier is None or ender is None or earlier.state not in STANDING or ender.state is AlertState.HELD:
+            continue
+        state = AlertState.CANCELLED if ender.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
+        end(tx, earlier, state, now, f"by {ender.identifier}", ender.n)
 
 
 def _cancel(
@@ -176,6 +188,10 @@ def _choice(choice: Choice, alert: Alert, info: Info) -> dict[str, Any]:
         "findings": list(choice.findings),
         "priority": int(priority(alert, info, Cause.RELEASE)),
     }
+
+
+def _has_effect(row: AlertRow) -> bool:
+    return row.state not in EFFECTLESS and not (row.state is AlertState.STORED and row.why in UNSPOKEN)
 
 
 def _kin(tx: Transaction, alert: Alert) -> dict[int, AlertRow]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from structlog.stdlib import BoundLogger
 
-from gateway.channel import Clock
+from gateway.channel import Channel, Clock
 from gateway.errors import Unstorable
-from gateway.flow.delivery import Courier
 from gateway.flow.standing import end
 from gateway.model.alert import AlertState
 from gateway.model.receipt import Level
@@ -22,6 +22,15 @@ TICK = 1000
 STALLED_AFTER = 30_000
 SILENT_WINDOW = 300_000
 SILENT_HANDOVERS = 50
+
+
+class Carrier(Protocol):
+    """What watch looks at in a channel at work."""
+
+    channel: Channel
+    last_progress: Instant
+    handed: int
+    fault: str
 
 
 @dataclass(slots=True)
@@ -51,7 +60,7 @@ class Watch:
     """Looks after everything that has a time, once a second."""
 
     def __init__(
-        self, store: Store, clock: Clock, metrics: Metrics, log: BoundLogger, couriers: Mapping[str, Courier]
+        self, store: Store, clock: Clock, metrics: Metrics, log: BoundLogger, couriers: Mapping[str, Carrier]
     ) -> None:
         self._store, self._clock, self._metrics, self._log, self._couriers = store, clock, metrics, log, couriers
         self._silences = {name: Silence() for name in couriers}
@@ -77,7 +86,7 @@ class Watch:
         for name, courier in self._couriers.items():
             self._look_at(name, courier, now)
 
-    def _look_at(self, name: str, courier: Courier, now: Instant) -> None:
+    def _look_at(self, name: str, courier: Carrier, now: Instant) -> None:
         depth = self.depths.get(name)
         waiting_since = depth.oldest if depth and depth.oldest is not None and depth.oldest <= now else None
         moved = max(courier.last_progress, waiting_since or 0)
