@@ -134,7 +134,7 @@ def _composed(
     log: BoundLogger,
 ) -> Gateway:
     owner = new_id()
-    queue = EmbeddedQueue(store, clock, owner)
+    queue = EmbeddedQueue(store, clock)
     couriers = {
         name: Courier(
             name,
@@ -143,6 +143,7 @@ def _composed(
             queue=queue,
             store=store,
             clock=clock,
+            speech=speech,
             metrics=metrics,
             log=log,
         )
@@ -152,7 +153,7 @@ def _composed(
         metrics.know_channel(name)
     folder = Folder(store, clock, metrics, log, unmatched_for=settings.retention.unmatched * 1000)
     store.committed = folder.appended
-    planner = Planner(store, queue, clock, world, speech, owner, log)
+    planner = Planner(store, queue, clock, world, owner, log)
     watch = Watch(store, clock, metrics, log, couriers)
     intake = Intake(store, clock, world, metrics, log, planner.wake)
     desk = GatewayDesk(intake, Release(store, clock, world, planner.wake), world, clock)

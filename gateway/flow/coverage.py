@@ -34,6 +34,9 @@ ROWS = 64
 ROUND = 60_000
 """Milliseconds between rounds of saving."""
 
+BREATH = 0.05
+"""Seconds between two folds at least: what comes in meanwhile is folded together, and hand-overs go first."""
+
 PATIENCE = 60_000
 """Milliseconds after which a receipt without a match is counted."""
 
@@ -228,6 +231,7 @@ class Folder:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._appended.wait()
+                await asyncio.sleep(BREATH)
         self._appended.clear()
 
     async def _fold(self, row: JournalRow, changed: dict[int, Account]) -> None:

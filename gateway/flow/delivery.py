@@ -25,6 +25,7 @@ from gateway.model.dispatch import Batch, WorkState
 from gateway.model.receipt import Reason
 from gateway.model.time import Instant
 from gateway.ports.queue import Queue
+from gateway.ports.speech import Speech
 from gateway.ports.store import BatchRow, Ordinals, Store, Transaction
 from gateway.rules.retrying import Breaker, next_attempt, outage
 from gateway.telemetry import Metrics
@@ -47,6 +48,7 @@ class Courier:
         queue: Queue,
         store: Store,
         clock: Clock,
+        speech: Speech,
         metrics: Metrics,
         log: BoundLogger,
     ) -> None:
@@ -54,7 +56,7 @@ class Courier:
         rate = traits.rate if config.rate is None else config.rate
         self.name, self.channel, self.config = name, channel, config
         self._queue, self._store, self._clock, self._metrics, self._log = queue, store, clock, metrics, log
-        self._letters = Letters(store)
+        self._letters = Letters(store, speech if traits.media == "audio" else None)
         self._random = Random()
         self._parallel = config.parallel or traits.parallel
         self._slice = max(1, min(traits.max_batch, int(rate) if rate else traits.max_batch))
@@ -105,6 +107,8 @@ class Courier:
         except Exception:
             self._log.exception("delivery_failed", channel=self.name, batch=row.n)
             await asyncio.sleep(1)
+        finally:
+            self._queue.done(row)
 
     async def _deliver(self, row: BatchRow) -> None:
         batch, released_at = await self._letters.open(row)

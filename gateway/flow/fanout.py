@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from structlog.stdlib import BoundLogger
 
 from gateway.channel import Clock
-from gateway.flow.enlisting import Enlisted, enlist, reached_before
-from gateway.flow.wording import Words
+from gateway.flow.enlisting import Enlisted, Reached, enlist, reached_before
+from gateway.flow.wording import words
 from gateway.flow.world import World
+from gateway.model.alert import MsgType
 from gateway.model.dispatch import Priority
 from gateway.model.roster import Roster
 from gateway.model.time import Instant
 from gateway.ports.queue import Queue
-from gateway.ports.speech import Speech
 from gateway.ports.store import AlertRow, DispatchRow, NewBatch, Store, Transaction
 from gateway.rules.batching import BatchPlan, Stretch, batches
 
@@ -34,26 +34,48 @@ LEASE = 10_000
 Header = Mapping[str, Any]
 
 
+Effect = Callable[[Transaction], None]
+
+
 @dataclass(slots=True)
 class Plan:
-    """A dispatch being planned: its batches still to be written, and how many have been looked at."""
+    """A dispatch being planned: its batches still to be written, and how many have been looked at.
+
+    `before` is what must be on disk with the first of them: the roster, if it is new, and the words.
+    """
 
     dispatch: DispatchRow
     batches: Iterator[BatchPlan]
     channels: Sequence[str]
     only: NDArray[np.bool_] | None
     done: int
+    before: list[Effect]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Basis:
+    """What planning a dispatch needs of the store."""
+
+    row: AlertRow
+    known: tuple[Roster, Header] | None
+    reached: Sequence[Reached]
+    originals: Mapping[int, AlertRow]
+    touched: NDArray[np.int32] | None
+
+    @property
+    def frozen(self) -> tuple[Roster, Header]:
+        """The roster and its header, once they are known."""
+        if self.known is None:
+            raise LookupError("the roster is not frozen yet")
+        return self.known
 
 
 class Planner:
     """Plans open dispatches, the gravest first, one step at a time."""
 
-    def __init__(
-        self, store: Store, queue: Queue, clock: Clock, world: World, speech: Speech, owner: str, log: BoundLogger
-    ) -> None:
+    def __init__(self, store: Store, queue: Queue, clock: Clock, world: World, owner: str, log: BoundLogger) -> None:
         self._store, self._queue, self._clock, self._owner, self._log = store, queue, clock, owner, log
         self._world = world
-        self._words = Words(world, speech)
         self._plans: dict[int, Plan] = {}
         self._opened = asyncio.Event()
 
@@ -71,8 +93,6 @@ class Planner:
     async def step(self) -> bool:
         """Plan a little of the most urgent dispatch; False if there is none."""
         now = self._clock.now()
-        if not await self._store.read(lambda tx: tx.dispatches.any_due(now)):
-            return False
         dispatch = await self._store.write(lambda tx: tx.dispatches.claim(self._owner, now, LEASE))
         if dispatch is None:
             return False
@@ -105,61 +125,81 @@ class Planner:
         written, now = plan.done + looked_at, self._clock.now()
 
         def work(tx: Transaction) -> None:
-            if tx.dispatches.get(plan.dispatch.n).withdrawn_at is None:
-                tx.outbox.add(plan.dispatch.n, new, now)
-                tx.dispatches.planned(plan.dispatch.n, written, done)
+            if tx.dispatches.get(plan.dispatch.n).withdrawn_at is not None:
+                return
+            for effect in plan.before:
+                effect(tx)
+            tx.outbox.add(plan.dispatch.n, new, now)
+            tx.dispatches.planned(plan.dispatch.n, written, done)
 
         await self._store.write(work)
-        plan.done = written
+        plan.done, plan.before = written, []
         if done:
             self._plans.pop(plan.dispatch.n, None)
         self._queue.wake({batch.channel for batch in new})
 
     async def _prepare(self, dispatch: DispatchRow) -> Plan:
-        row = await self._store.read(lambda tx: tx.alerts.by_number(dispatch.alert))
-        if row is None:
-            raise LookupError(f"dispatch {dispatch.id} without its alert")
-        roster, header = await self._roster(dispatch, row)
+        basis = await self._store.read(lambda tx: _basis(tx, dispatch))
+        before: list[Effect] = []
+        if basis.known is None:
+            released_at = basis.row.released_at or self._clock.now()
+            enlisted = await asyncio.to_thread(enlist, self._world, basis.row, basis.reached, released_at)
+            before += await self._freeze(basis.row.n, enlisted)
+            basis = replace(basis, known=(enlisted.roster, enlisted.header))
+        roster, header = basis.frozen
         stretches = list(_stretches(dispatch, roster, header, self._world))
         if not dispatch.planned_to:
-            await self._say(dispatch, row, header, {(roster.channels[s.channel], s.variant) for s in stretches})
-        only = _only(dispatch, roster)
-        return Plan(dispatch, batches(stretches, dispatch.planned_to), roster.channels, only, dispatch.planned_to)
+            used = {(roster.channels[stretch.channel], stretch.variant) for stretch in stretches}
+            before.append(self._words(dispatch, basis, header, used))
+        remaining = batches(stretches, dispatch.planned_to)
+        only = _only(dispatch, roster, basis.touched)
+        return Plan(dispatch, remaining, roster.channels, only, dispatch.planned_to, before)
 
-    async def _roster(self, dispatch: DispatchRow, row: AlertRow) -> tuple[Roster, Header]:
-        known = await self._store.read(lambda tx: tx.rosters.get(dispatch.roster))
-        if known is not None:
-            return known
-        reached = await self._store.read(lambda tx: reached_before(tx, row.n))
-        released_at = row.released_at or self._clock.now()
-        enlisted = await asyncio.to_thread(enlist, self._world, row, reached, released_at)
-        await self._freeze(row.n, enlisted)
-        return enlisted.roster, enlisted.header
+    async def _freeze(self, alert: int, enlisted: Enlisted) -> list[Effect]:
+        """What puts the roster on disk. The parts of a large one go ahead in commits of their own, so that others may write
+        between them; it stands once its last row does."""
+        size, now = enlisted.roster.endpoints, self._clock.now()
+        parts = [_part(alert, enlisted, first) for first in range(0, size, PART)]
+        if len(parts) > 1:
+            await self._store.write(lambda tx: tx.rosters.clear_parts(alert))
+            for part in parts:
+                await self._store.write(part)
+            parts = []
+        return [*parts, lambda tx: tx.rosters.freeze(alert, enlisted.roster, enlisted.header, now)]
 
-    async def _freeze(self, alert: int, enlisted: Enlisted) -> None:
-        """Parts first, in commits of their own, the roster last: what is not whole is not there."""
-        await self._store.write(lambda tx: tx.rosters.clear_parts(alert))
-        for first in range(0, enlisted.roster.endpoints, PART):
-            addresses, names = enlisted.addresses[first : first + PART], enlisted.names[first : first + PART]
-            await self._store.write(lambda tx, at=first, a=addresses, n=names: tx.rosters.put_part(alert, at, a, n))  # type: ignore[misc]
-        now = self._clock.now()
-        await self._store.write(lambda tx: tx.rosters.freeze(alert, enlisted.roster, enlisted.header, now))
-
-    async def _say(self, dispatch: DispatchRow, row: AlertRow, header: Header, variants: set[tuple[str, int]]) -> None:
-        """Make the words of every channel and voice that is used, once each."""
-        voices = header["voices"]
-        others = {voice["of"] for voice in voices if voice["of"]} | {dispatch.roster} - {row.n}
-        originals = await self._store.read(lambda tx: {n: tx.alerts.by_number(n) for n in others})
+    def _words(self, dispatch: DispatchRow, basis: Basis, header: Header, used: set[tuple[str, int]]) -> Effect:
+        """The words of every channel and voice that is used, once each."""
         spoken = [
-            (channel, voice, await self._words.make(row, dispatch, channel, voices[voice], originals))
-            for channel, voice in sorted(variants)
+            (channel, voice, words(self._world, basis.row, dispatch, channel, header["voices"][voice], basis.originals))
+            for channel, voice in sorted(used)
         ]
 
-        def work(tx: Transaction) -> None:
+        def keep(tx: Transaction) -> None:
             for channel, voice, rendered in spoken:
                 tx.dispatches.put_message(dispatch.n, channel, voice, rendered.message, rendered.flags)
 
-        await self._store.write(work)
+        return keep
+
+
+def _basis(tx: Transaction, dispatch: DispatchRow) -> Basis:
+    row = tx.alerts.by_number(dispatch.alert)
+    if row is None:
+        raise LookupError(f"dispatch {dispatch.id} without its alert")
+    known = tx.rosters.get(dispatch.roster)
+    reached = reached_before(tx, row.n) if known is None and row.msg_type == MsgType.CANCEL else []
+    others = {dispatch.roster, *(each.row.n for each in reached)}
+    if known is not None:
+        others |= {voice["of"] for voice in known[1]["voices"] if voice["of"]}
+    originals = {n: other for n in others - {row.n} if (other := tx.alerts.by_number(n)) is not None}
+    touched = None
+    if dispatch.roster != dispatch.alert:
+        touched = np.unique(np.concatenate([np.empty(0, np.int32), *tx.outbox.touched(dispatch.roster)]))
+    return Basis(row, known, reached, originals, touched)
+
+
+def _part(alert: int, enlisted: Enlisted, first: int) -> Effect:
+    addresses, names = enlisted.addresses[first : first + PART], enlisted.names[first : first + PART]
+    return lambda tx: tx.rosters.put_part(alert, first, addresses, names)
 
 
 def _next_batches(plan: Plan) -> tuple[list[NewBatch], int, bool]:
@@ -196,18 +236,23 @@ def _stretches(dispatch: DispatchRow, roster: Roster, header: Header, world: Wor
         yield Stretch(number, voice, first, length, grade, min(expires_at, dispatch.expires_at), profile.max_batch)
 
 
-def _only(dispatch: DispatchRow, roster: Roster) -> NDArray[np.bool_] | None:
-    """bool[endpoints]: those meant by a dispatch that is for some regions or some channels' new regions alone; None = all."""
+def _only(dispatch: DispatchRow, roster: Roster, touched: NDArray[np.int32] | None) -> NDArray[np.bool_] | None:
+    """bool[endpoints]: those meant by a dispatch that is not for all of the roster; None = all of it.
+
+    On another alert's roster only those are meant whom that alert may have reached. `leaves` limits to some regions, for the
+    channels in `limited` alone if that is given.
+    """
     codes = dispatch.targets.get("leaves")
-    if codes is None:
+    if codes is None and touched is None:
         return None
-    meant = np.isin([leaf.code for leaf in roster.leaves], codes)
-    stands = roster.endpoint_leaf >= 0
-    chosen = np.zeros(roster.endpoints, bool)
-    chosen[stands] = meant[roster.endpoint_leaf[stands]]
-    chosen[roster.catch_endpoint[meant[roster.catch_leaf]]] = True
-    limited = dispatch.targets.get("limited")
-    if limited is not None:
-        free = ~np.isin(list(roster.channels), limited)
-        chosen |= free[roster.endpoint_channel]
+    chosen = np.ones(roster.endpoints, bool)
+    if codes is not None:
+        meant = np.isin([leaf.code for leaf in roster.leaves], codes)
+        chosen = np.append(meant, False)[roster.endpoint_leaf]
+        chosen[roster.catch_endpoint[meant[roster.catch_leaf]]] = True
+        limited = dispatch.targets.get("limited")
+        if limited is not None:
+            chosen |= ~np.isin(list(roster.channels), limited)[roster.endpoint_channel]
+    if touched is not None:
+        chosen &= np.isin(np.arange(roster.endpoints), touched)
     return chosen

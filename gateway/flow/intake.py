@@ -96,7 +96,8 @@ class Intake:
             raise denied([foreign_sender(alert.sender)])
         now = self._clock.now()
         original = await self._original(alert, source)
-        targets = await self._targets(original if alert.msg_type is MsgType.CANCEL and original else alert, source)
+        subject = original if alert.msg_type is MsgType.CANCEL and original else alert
+        targets = await self._targets(subject, source, len(raw))
         denials = authorise(alert, source, targets.codes, original)
         if denials:
             raise denied(denials)
@@ -116,7 +117,9 @@ class Intake:
             return self.world.read(raw, source)
         return await asyncio.to_thread(self.world.read, raw, source)
 
-    async def _targets(self, alert: Alert, source: Source) -> Targets:
+    async def _targets(self, alert: Alert, source: Source, size: int) -> Targets:
+        if size < OFF_LOOP:
+            return resolve(alert, self.world.tree, self.world.areas, source.name)
         return await asyncio.to_thread(resolve, alert, self.world.tree, self.world.areas, source.name)
 
     async def _original(self, alert: Alert, source: Source) -> Alert | None:

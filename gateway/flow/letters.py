@@ -1,4 +1,4 @@
-"""Letters: what a courier puts on the wire for a batch: its words, its addresses, and when it was released."""
+"""Letters: what a courier puts on the wire for a batch: its words (and their sound), its addresses, and when it was released."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from gateway.model.alert import Grade
 from gateway.model.dispatch import Batch, Endpoint
 from gateway.model.time import Instant
+from gateway.ports.speech import Speech
 from gateway.ports.store import BatchRow, Ordinals, Store, Transaction
 
 KEPT = 64
@@ -17,22 +18,32 @@ KEPT = 64
 class Letters:
     """Reads letters from the store; what many batches share is read once."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, speech: Speech | None) -> None:
+        """`speech`: for a channel that speaks. A sound is made once, by the first letter; other channels never wait for it."""
+        self._store, self._speech = store, speech
         self._envelopes: dict[tuple[int, int], tuple[Batch, Instant]] = {}
         self._leaves: dict[int, tuple[Ordinals, tuple[str, ...]]] = {}
 
     async def open(self, row: BatchRow) -> tuple[Batch, Instant]:
         """The batch of `row` with every endpoint still to be sent, and the instant of the alert's release."""
-        known = self._envelopes.get((row.dispatch, row.variant))
-        if known is None:
+        place = (row.dispatch, row.variant)
+
+        def read(tx: Transaction) -> tuple[tuple[Batch, Instant], Sequence[Endpoint]]:
+            return self._envelopes.get(place) or self._envelope(tx, row), self._endpoints(tx, row)
+
+        opened, endpoints = await self._store.read(read)
+        if place not in self._envelopes:
             if len(self._envelopes) >= KEPT:
                 self._envelopes.clear()
-            known = await self._store.read(lambda tx: self._envelope(tx, row))
-            self._envelopes[row.dispatch, row.variant] = known
-        envelope, released_at = known
-        endpoints = await self._store.read(lambda tx: self._endpoints(tx, row))
+            self._envelopes[place] = (await self._spoken(opened[0]), opened[1])
+        envelope, released_at = self._envelopes[place]
         return replace(envelope, endpoints=endpoints, expires_at=row.expires_at, attempt=row.attempts + 1), released_at
+
+    async def _spoken(self, envelope: Batch) -> Batch:
+        if self._speech is None:
+            return envelope
+        audio = await self._speech.say(envelope.message.text, envelope.message.language)
+        return replace(envelope, message=replace(envelope.message, audio=audio))
 
     def _envelope(self, tx: Transaction, row: BatchRow) -> tuple[Batch, Instant]:
         dispatch = tx.dispatches.get(row.dispatch)

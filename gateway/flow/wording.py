@@ -1,59 +1,42 @@
-"""Words: one rendered text (and its sound) for a channel and a voice of a roster. Fan-out and preview call it."""
+"""Words: one rendered text for a channel and a voice of a roster. Fan-out and preview call it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from gateway.flow.world import World
 from gateway.model.alert import Alert, Info, MsgType, UpdateKind
 from gateway.model.dispatch import Cause
-from gateway.ports.speech import Speech
 from gateway.ports.store import AlertRow, DispatchRow
 from gateway.rules.rendering import Rendered, Style, render
 from gateway.rules.wording import Occasion
 
-SPOKEN = frozenset({"audio"})
 
-
-class Words:
-    """Makes the words of a dispatch."""
-
-    def __init__(self, world: World, speech: Speech) -> None:
-        self._world, self._speech = world, speech
-
-    async def make(
-        self,
-        row: AlertRow,
-        dispatch: DispatchRow,
-        channel: str,
-        voice: Mapping[str, Any],
-        originals: Mapping[int, AlertRow | None],
-    ) -> Rendered:
-        """The words of `channel` for one voice; with its sound where the channel speaks and an engine does."""
-        alert = self._world.alert(row)
-        earlier = originals.get(voice["of"] or (dispatch.roster if dispatch.roster != row.n else 0))
-        original = self._world.alert(earlier) if earlier is not None else None
-        kind = UpdateKind(dispatch.targets["kind"]) if dispatch.targets.get("kind") else None
-        occasion = Occasion(
-            alert=alert,
-            info=_info(alert, voice, dispatch.cause, original),
-            cause=dispatch.cause,
-            kind=kind,
-            regions=voice["places"],
-            original=original,
-            zone=self._world.zone,
-            own_text=own_text(self._world, alert, channel),
-        )
-        return await self._spoken(channel, _render(self._world, channel, voice["language"], occasion))
-
-    async def _spoken(self, channel: str, rendered: Rendered) -> Rendered:
-        profile = self._world.channel(channel)
-        if profile is None or profile.media not in SPOKEN:
-            return rendered
-        audio = await self._speech.say(rendered.message.text, rendered.message.language)
-        return replace(rendered, message=replace(rendered.message, audio=audio))
+def words(
+    world: World,
+    row: AlertRow,
+    dispatch: DispatchRow,
+    channel: str,
+    voice: Mapping[str, Any],
+    originals: Mapping[int, AlertRow],
+) -> Rendered:
+    """The words of a dispatch for one channel and one voice of its roster."""
+    alert = world.alert(row)
+    earlier = originals.get(voice["of"] or (dispatch.roster if dispatch.roster != row.n else 0))
+    original = world.alert(earlier) if earlier is not None else None
+    kind = UpdateKind(dispatch.targets["kind"]) if dispatch.targets.get("kind") else None
+    occasion = Occasion(
+        alert=alert,
+        info=_info(alert, voice, dispatch.cause, original),
+        cause=dispatch.cause,
+        kind=kind,
+        regions=voice["places"],
+        original=original,
+        zone=world.zone,
+        own_text=own_text(world, alert, channel),
+    )
+    return _render(world, channel, voice["language"], occasion)
 
 
 def occasion_words(world: World, alert: Alert, channel: str, voice: Mapping[str, Any]) -> Rendered:

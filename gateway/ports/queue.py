@@ -12,7 +12,11 @@ class Queue(Protocol):
     """Batches of one channel, the most urgent first."""
 
     async def take(self, channel: str) -> BatchRow:
-        """Wait for the next batch of `channel` that is due, and hold it under a lease. Safe to cancel."""
+        """Wait for the next batch of `channel` that is due; nobody else gets it until it is `done`. Safe to cancel."""
+        ...
+
+    def done(self, row: BatchRow) -> None:
+        """The batch is out of hand: closed, put back, or left as it was after a fault of our own."""
         ...
 
     def wake(self, channels: Iterable[str] | None = None) -> None:

@@ -221,10 +221,6 @@ class Dispatches(Protocol):
         """The most urgent dispatch that still has batches to plan and is due, leased to `owner` for `lease` ms."""
         ...
 
-    def any_due(self, now: Instant) -> bool:
-        """Whether `claim` might find something."""
-        ...
-
     def get(self, n: int) -> DispatchRow: ...
     def number(self, id: str) -> int | None:
         """The number of a dispatch by its public id."""
@@ -270,6 +266,10 @@ class Outbox(Protocol):
     """Batches on their way. A batch is taken under a lease, then closed, or put back with a time not to be tried before."""
 
     def add(self, dispatch: int, batches: Sequence[NewBatch], now: Instant) -> None: ...
+    def due(self, channel: str, now: Instant, limit: int) -> list[BatchRow]:
+        """Up to `limit` batches that are due and under no lease, most urgent first (class, expiry, age)."""
+        ...
+
     def claim(self, channel: str, owner: str, now: Instant, lease: int, limit: int) -> list[BatchRow]:
         """Up to `limit` batches that are due, most urgent first (class, expiry, age), leased until `now + lease`."""
         ...

@@ -98,7 +98,8 @@ def _summary(book: Book, number: int, name: str) -> ChannelSummary:
     mine = np.flatnonzero((book.roster.endpoint_channel == number) & book.planned)
     outcome, times = book.outcome[mine], book.times[:, mine]
     reached = mine[outcome == Outcome.REACHED]
-    delays, weights = _proofs(book)[reached] - book.released_at, _weights(book, reached)
+    delays = first_proof(book.times[:, reached], book.count_level[reached]) - book.released_at
+    weights = _weights(book, reached)
     ranks = [nearest_rank(delays, weights, q) for q in (Fraction(1, 2), Fraction(9, 10))]
     p50, p90 = (None if rank is None else int(rank) / 1000 for rank in ranks)
     return ChannelSummary(
@@ -114,10 +115,6 @@ def _summary(book: Book, number: int, name: str) -> ChannelSummary:
         p50_s=p50,
         p90_s=p90,
     )
-
-
-def _proofs(book: Book) -> Column:
-    return first_proof(book.times, book.count_level)
 
 
 def _proven(times: Column, level: Level) -> int:
@@ -155,14 +152,15 @@ def time_to(book: Book, shares: Sequence[float], leaves: Leaves = None) -> list[
     target = float(book.tally.micro_people[chosen].sum())
     if not target:
         return [None for _ in shares]
-    times, heights = _trace(book).rise(chosen)
+    times, heights = _trace(book, chosen).rise(chosen)
     found = [book.released_at if q <= 0 else first_reaching(times, heights, target, q) for q in shares]
     return [None if at is None else (int(at) - book.released_at) / 1000 for at in found]
 
 
-def _trace(book: Book) -> Trace:
-    proofs = _proofs(book)
-    reached = np.flatnonzero(book.outcome == Outcome.REACHED)
+def _trace(book: Book, leaves: NDArray[np.bool_]) -> Trace:
+    """The steps of lo in some leaves."""
+    reached = np.flatnonzero((book.outcome == Outcome.REACHED) & _touching(book, leaves))
+    proofs = first_proof(book.times[:, reached], book.count_level[reached])
     gains = Gains(
         _person_gain(book, proofs, reached),
         {book.roster.channels[c]: _catchment_gain(book, proofs, reached, c, PPM) for c in _numbers(book, "device")},
@@ -173,11 +171,11 @@ def _trace(book: Book) -> Trace:
 
 
 def _person_gain(book: Book, proofs: Column, reached: Column) -> Gain:
-    """Each reached person's weight at the first proof of any address."""
+    """Each reached person's weight at the first proof of any address. proofs: parallel to `reached`."""
     roster = book.roster
     first = np.full(roster.persons, NEVER, dtype=np.int64)
-    mine = reached[roster.endpoint_person[reached] >= 0]
-    np.minimum.at(first, roster.endpoint_person[mine], proofs[mine])
+    person = roster.endpoint_person[reached]
+    np.minimum.at(first, person[person >= 0], proofs[person >= 0])
     who = np.flatnonzero(first < NEVER)
     who = who[book.tally.micro_people[roster.person_leaf[who]] > 0]
     return Gain(roster.person_leaf[who], first[who], roster.person_weight[who].astype(np.int64) * PPM)
@@ -185,8 +183,8 @@ def _person_gain(book: Book, proofs: Column, reached: Column) -> Gain:
 
 def _catchment_gain(book: Book, proofs: Column, reached: Column, channel: int, unit: int) -> Gain:
     """People around (or number of) a channel's reached endpoints, per leaf."""
-    mine = reached[book.roster.endpoint_channel[reached] == channel]
-    position, rows = book.tally.catchment(mine)
+    mine = book.roster.endpoint_channel[reached] == channel
+    position, rows = book.tally.catchment(reached[mine])
     leaf, amount = book.tally.catch_leaf[rows], book.tally.catch_amount[rows] * unit
     peopled = book.tally.micro_people[leaf] > 0
     return Gain(leaf[peopled], proofs[mine][position][peopled], amount[peopled])
@@ -245,15 +243,20 @@ def _history(book: Book, leaves: Column, until: Instant) -> tuple[Column, Column
     """(level, ordinal, time) of all that the book knows of these leaves, in order of time."""
     inside = np.zeros(len(book.people), dtype=bool)
     inside[leaves] = True
-    roster = book.roster
-    person = roster.endpoint_person
-    mine = np.zeros(roster.endpoints, dtype=bool)
-    mine[person >= 0] = inside[roster.person_leaf[person[person >= 0]]]
-    mine[roster.catch_endpoint[inside[roster.catch_leaf]]] = True
-    level, ordinal = np.nonzero((book.times <= until) & mine)
+    level, ordinal = np.nonzero((book.times <= until) & _touching(book, inside))
     at = book.times[level, ordinal]
     order = np.argsort(at, kind="stable")
     return level[order], ordinal[order], at[order]
+
+
+def _touching(book: Book, leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """bool[endpoints]: those whose person lives, or whose catchment lies, in one of the leaves."""
+    roster = book.roster
+    addressed = roster.endpoint_person >= 0
+    touching = np.zeros(roster.endpoints, dtype=bool)
+    touching[addressed] = leaves[roster.person_leaf[roster.endpoint_person[addressed]]]
+    touching[roster.catch_endpoint[leaves[roster.catch_leaf]]] = True
+    return touching
 
 
 def _moments(book: Book, at: Column, until: Instant, points: int) -> list[Instant]:

@@ -91,7 +91,7 @@ class Tally:
             np.add.at(counter, person, (after == outcome).astype(np.int32) - (before == outcome))
         handed = (after == Outcome.HANDED).astype(np.int64) - (before == Outcome.HANDED)
         np.add.at(self._key, person, self._place[self.roster.endpoint_channel[ordinals]] * handed)
-        touched = np.unique(person)
+        touched = _each_once(person, self.roster.persons)
         new, old = self._class_rows(touched), self._class[touched]
         moved = touched[new != old]
         leaf, weight = self.roster.person_leaf[moved], self.roster.person_weight[moved]
@@ -125,7 +125,7 @@ class Tally:
         """Endpoints (each once) whose person answered (+1) or, after an earlier cutoff, did not after all (-1)."""
         mine = self.roster.endpoint_person[ordinals] >= 0
         person = self.roster.endpoint_person[ordinals[mine]]
-        touched = np.unique(person)
+        touched = _each_once(person, self.roster.persons)
         before = self._answers[touched] > 0
         np.add.at(self._answers, person, gained[mine].astype(np.int32))
         change = (self._answers[touched] > 0).astype(np.int64) - before
@@ -176,6 +176,13 @@ class Tally:
             return self._reached > 0
         waiting: NDArray[np.bool_] = ((self._key > 0) & (self._reached == 0)).astype(bool)
         return waiting
+
+
+def _each_once(numbers: Column, count: int) -> NDArray[np.int64]:
+    """The distinct ones of `numbers` below `count`, rising; faster than sorting them."""
+    present = np.zeros(count, dtype=bool)
+    present[numbers] = True
+    return np.flatnonzero(present)
 
 
 def _slot(outcomes: Column) -> Column:

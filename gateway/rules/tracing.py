@@ -61,13 +61,13 @@ class Trace:
 def trace(people: Column, gains: Gains, evidence: Channels, number: Kind) -> Trace:
     """The steps of lo for leaves with `people` (in the unit of the gains' amounts)."""
     every = gains.all()
-    instants = np.unique(np.concatenate([gain.at for gain in every]))
+    instants = _distinct(np.concatenate([gain.at for gain in every]))
     width = max(1, len(instants))
 
     def place(gain: Gain) -> Column:
         return gain.leaf.astype(np.int64) * width + np.searchsorted(instants, gain.at)
 
-    rows = np.unique(np.concatenate([place(gain) for gain in every]))
+    rows = _distinct(np.concatenate([place(gain) for gain in every]))
     leaf, rank = rows // width, rows % width
 
     def grown(gain: Gain) -> Column:
@@ -94,6 +94,14 @@ def trace(people: Column, gains: Gains, evidence: Channels, number: Kind) -> Tra
         },
     )
     return Trace(instants, leaf, rank, _gained(receipted(counts, evidence, number), people[leaf], leaf, number))
+
+
+def _distinct(values: Column) -> Column:
+    """Each value once, rising."""
+    ordered = np.sort(values, kind="stable")
+    first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    distinct: Column = ordered[first.astype(bool)]
+    return distinct
 
 
 def _cumulated(amounts: Column, leaf: Column) -> Column:

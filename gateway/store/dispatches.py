@@ -60,10 +60,6 @@ class SqlDispatches:
         self._set(found["n"], {"lease_owner": owner, "lease_until": now + lease})
         return _row(found)
 
-    def any_due(self, now: Instant) -> bool:
-        due = select(dispatch.c.n).where(dispatch.c.state == OPEN, dispatch.c.due_at <= now).limit(1)
-        return self._connection.execute(due).first() is not None
-
     def get(self, n: int) -> DispatchRow:
         return _row(self._connection.execute(select(dispatch).where(dispatch.c.n == n)).mappings().one())
 

@@ -46,24 +46,21 @@ class SqlOutbox:
         if rows:
             self._connection.execute(insert(batch), rows)
 
-    def claim(self, channel: str, owner: str, now: Instant, lease: int, limit: int) -> list[BatchRow]:
-        due = (
+    def due(self, channel: str, now: Instant, limit: int) -> list[BatchRow]:
+        free = (batch.c.not_before <= now) & (batch.c.lease_until <= now)
+        query = (
             select(batch)
-            .where(
-                batch.c.channel == channel,
-                batch.c.state.in_(WAITING),
-                batch.c.not_before <= now,
-                batch.c.lease_until <= now,
-            )
+            .where(batch.c.channel == channel, batch.c.state.in_(WAITING), free)
             .order_by(batch.c.priority, batch.c.expires_at, batch.c.n)
             .limit(limit)
         )
-        found = [_row(row) for row in self._connection.execute(due).mappings()]
+        return [_row(row) for row in self._connection.execute(query).mappings()]
+
+    def claim(self, channel: str, owner: str, now: Instant, lease: int, limit: int) -> list[BatchRow]:
+        found = self.due(channel, now, limit)
         if found:
             leased = update(batch).where(batch.c.n.in_([row.n for row in found]))
-            self._connection.execute(
-                leased.values(state=WorkState.SENDING.value, lease_owner=owner, lease_until=now + lease)
-            )
+            self._connection.execute(leased.values(lease_owner=owner, lease_until=now + lease))
         return found
 
     def get(self, n: int) -> BatchRow:
