@@ -85,34 +85,47 @@ class EvidenceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["addressed", "device", "area", "counted"] = "addressed"
-    count_level: Literal["accepted", "delivered", "read", "ack"] = "delivered"
-    q_unknown: float = Field(0.0, ge=0, le=1)
-    hear: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    hear_night: tuple[float, float, float] | None = None
-    reach: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    failure_domain: str = ""
-    source: str = ""
-    date: str = ""
+    kind: Literal["addressed", "device", "area", "counted"] = Field(
+        "addressed",
+        description="Whom one endpoint stands for: a person, the people around a device, an area, a number.",
+    )
+    count_level: Literal["accepted", "delivered", "read", "ack"] = Field(
+        "delivered", description="The receipt level from which people count as reached."
+    )
+    q_unknown: float = Field(
+        0.0, ge=0, le=1, description="Share of unanswered sends that succeed all the same (for the estimate)."
+    )
+    hear: tuple[float, float, float] = Field(
+        (1.0, 1.0, 1.0), description="Share of a device's people who hear it: low, estimate, high."
+    )
+    hear_night: tuple[float, float, float] | None = Field(None, description="The same by night; empty = as by day.")
+    reach: tuple[float, float, float] = Field(
+        (0.0, 0.0, 1.0), description="Share of an area's people reached where nothing answers: low, estimate, high."
+    )
+    failure_domain: str = Field("", description="Channels of one domain fail together and count once.")
+    source: str = Field("", description="Where the figures come from.")
+    date: str = Field("", description="When they were measured.")
 
 
 class ChannelConfig(BaseModel):
-    """Settings common to all channels; a type's own `Config` derives from it.
-
-    `rate` endpoints per second (0 = unlimited), `parallel` sends in flight, `timeout` seconds for one send, `attempts` before a
-    batch goes to the dead letters, `sink` the address for Test, System and canaries.
-    """
+    """Settings common to all channels; a type's own `Config` derives from it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: str
-    sink: str | None = None
-    rate: float | None = Field(None, ge=0)
-    parallel: int | None = Field(None, ge=1)
-    timeout: float = Field(30.0, gt=0)
-    attempts: int = Field(5, ge=1)
-    cost: float = Field(0.0, ge=0)
-    evidence: EvidenceConfig | None = None
+    type: str = Field(description="The channel's type: the name of its entry point.")
+    sink: str | None = Field(
+        None, description="The address where Test, System and canaries go; empty = they go nowhere."
+    )
+    rate: float | None = Field(None, ge=0, description="Endpoints per second; 0 = unlimited; empty = the type's own.")
+    parallel: int | None = Field(None, ge=1, description="Sends in flight; empty = the type's own.")
+    timeout: float = Field(
+        30.0, gt=0, description="Seconds that one send may take; what it has not reported is unknown."
+    )
+    attempts: int = Field(5, ge=1, description="Attempts before a batch goes to the dead letters.")
+    cost: float = Field(0.0, ge=0, description="Cost of one endpoint, for comparing reinforcements.")
+    evidence: EvidenceConfig | None = Field(
+        None, description="What its receipts prove about people (docs/coverage.md); empty = the type's own figures."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import multiprocessing
 import secrets
+import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from gateway.app.channels import SIMULATORS, plugin
 from gateway.app.files import shipped
 from gateway.app.gateway import Gateway, open_gateway
+from gateway.errors import ConfigError
 from gateway.settings import Settings, read_settings
 
 PLATFORM_PORT = 9104
@@ -28,21 +35,57 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 @asynccontextmanager
 async def demonstration(data: Path, host: str, port: int) -> AsyncIterator[Gateway]:
-    """A gateway with sample data whose channels all end in simulators."""
+    """A gateway with sample data whose channels all end in simulators, which live in a process of their own."""
     config = shipped("config", "tongluo.yaml")
     settings = read_settings(config)
-    async with AsyncExitStack() as stack:
-        simulators = {}
-        for name, values in settings.channels.items():
-            simulator = simulated(str(values["type"]), data)
-            simulators[name] = await stack.enter_async_context(simulator)
-        far_sides = {name: simulator.settings() for name, simulator in simulators.items()}
-        settings = with_far_sides(settings, far_sides)
-        gateway = await stack.enter_async_context(open_gateway(settings, data, config=config, host=host, port=port))
-        for name, simulator in simulators.items():
-            if settings.channels[name]["type"] in CALLERS:
-                simulator.callback_url = f"{gateway.url}/callbacks/{name}"
-        yield gateway
+    types = {name: str(values["type"]) for name, values in settings.channels.items()}
+    with far_sides(types, data) as (reached_by, call_back_at):
+        settings = with_far_sides(settings, reached_by)
+        async with open_gateway(settings, data, config=config, host=host, port=port) as gateway:
+            callers = [name for name, type_name in types.items() if type_name in CALLERS]
+            call_back_at({name: f"{gateway.url}/callbacks/{name}" for name in callers})
+            yield gateway
+
+
+FarSides = tuple[dict[str, dict[str, Any]], Callable[[Mapping[str, str]], None]]
+
+
+@contextmanager
+def far_sides(types: Mapping[str, str], data: Path) -> Iterator[FarSides]:
+    """Run a simulator for each channel in another process: yields the settings that reach them, and a way to say where their
+    receipts go. Raises ConfigError if they do not start."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_live, args=(theirs, dict(types), data), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv(), ours.send
+    except EOFError as error:
+        raise ConfigError("demo", "the simulators did not start.", "See the log.") from error
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+
+
+def _live(pipe: Connection, types: Mapping[str, str], data: Path) -> None:
+    """The simulators' process: it ends when the other end of the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable(logging.CRITICAL)
+
+    async def live() -> None:
+        async with AsyncExitStack() as stack:
+            simulators = {}
+            for name, type_name in types.items():
+                simulators[name] = await stack.enter_async_context(simulated(type_name, data))
+            pipe.send({name: simulator.settings() for name, simulator in simulators.items()})
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    for name, url in (await asyncio.to_thread(pipe.recv)).items():
+                        simulators[name].callback_url = url
+
+    asyncio.run(live())
 
 
 def simulated(type_name: str, data: Path) -> Any:

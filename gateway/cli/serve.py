@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ from gateway.errors import ConfigError
 from gateway.model.time import moment
 from gateway.settings import read_settings
 from gateway.telemetry import configure_logging
+
+SWITCH = 0.0005
+"""Seconds that a thread may keep the interpreter while another waits: the loop and the store's threads hand over often."""
 
 ROLES = {"intake", "deliver", "watch", "web"}
 CONFIG = typer.Option(
@@ -146,6 +150,7 @@ def _serve(running: AbstractAsyncContextManager[Any], announce: Any) -> None:
             stopping.cancel()
             await running.__aexit__(None, None, None)
 
+    sys.setswitchinterval(SWITCH)
     asyncio.run(serve())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,10 @@ from gateway.ports.store import AlertRow, JournalRow, Ordinals, Store, Transacti
 from gateway.rules.folding import Book
 from gateway.telemetry import Metrics
 
+Told = tuple[int, int, Instant, str, dict[str, Any]]
+Planned = tuple[int, int, Ordinals]
+
+PAGE = 500
 ROWS = 64
 """Journal rows read at once: bounds memory while catching up."""
 
@@ -110,15 +114,25 @@ class Folder:
 
     async def fold(self) -> None:
         """Take in what the store has got since: ends of alerts, planned batches, and every row of the journal."""
-        await self._notice_ends()
-        await self._notice_batches()
-        while rows := await self._rows_after(self.seq):
+        while True:
+            told, batches, rows = await self._store.read(self._since)
+            if not (told or batches or rows):
+                return
+            await self._notice_ends(told)
+            await self._notice_batches(batches)
             changed: dict[int, Account] = {}
             for row in rows:
                 await self._fold(row, changed)
                 self.seq = row.seq
             self._give_up()
             await self._tell(changed.values())
+
+    def _since(self, tx: Transaction) -> tuple[list[Told], list[Planned], list[JournalRow]]:
+        return (
+            tx.chronicle.told(0, self._event, PAGE),
+            tx.outbox.newer(self._batch, PAGE),
+            tx.journal.after(self.seq, ROWS),
+        )
 
     async def _rows_after(self, seq: int) -> list[JournalRow]:
         return await self._store.read(lambda tx: tx.journal.after(seq, ROWS))
@@ -201,9 +215,8 @@ class Folder:
         await self._store.write(lambda tx: tx.snapshots.put(account.alert, seq, now, book))
         account.saved = version
 
-    async def _notice_ends(self) -> None:
+    async def _notice_ends(self, told: Sequence[Told]) -> None:
         """An alert whose state has changed may have another cut-off."""
-        told = await self._store.read(lambda tx: tx.chronicle.told(0, self._event, 500))
         for alert in {alert for _, alert, _, name, _ in told if name == "alert"} & self._ledger.accounts.keys():
             await self._recut(self._ledger.accounts[alert])
         self._event = told[-1][0] if told else self._event
@@ -215,17 +228,16 @@ class Folder:
             account.live = row.state.active
             await self._tell([account])
 
-    async def _notice_batches(self) -> None:
+    async def _notice_batches(self, fresh: Sequence[Planned]) -> None:
         """Endpoints that have been put into batches may count from now on."""
-        while fresh := await self._store.read(lambda tx: tx.outbox.newer(self._batch, 500)):
-            changed: dict[int, Account] = {}
-            for number, alert, ordinals in fresh:
-                self._batch = number
-                account = await self.account(alert) if alert else None
-                if account is not None:
-                    account.book.plan(ordinals)
-                    changed[alert] = account
-            await self._tell(changed.values())
+        changed: dict[int, Account] = {}
+        for number, alert, ordinals in fresh:
+            self._batch = number
+            account = await self.account(alert) if alert else None
+            if account is not None:
+                account.book.plan(ordinals)
+                changed[alert] = account
+        await self._tell(changed.values())
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -82,14 +82,23 @@ class Courier:
     async def _work(self) -> None:
         while True:
             await self._far_side_willing()
-            row = await self._queue.take(self.name)
+            row = await self._next()
             delivery = asyncio.create_task(self._deliver_guarded(row))
             try:
                 await asyncio.shield(delivery)
             except asyncio.CancelledError:
                 await asyncio.wait({delivery}, timeout=DRAIN)
                 delivery.cancel()
+                await asyncio.wait({delivery}, timeout=1)
                 raise
+
+    async def _next(self) -> BatchRow:
+        while True:
+            try:
+                return await self._queue.take(self.name)
+            except Unstorable as error:
+                self._log.warning("delivery_waits", channel=self.name, why=str(error))
+                await asyncio.sleep(1)
 
     async def _far_side_willing(self) -> None:
         """While the breaker is open, let one probe through each second."""
@@ -104,17 +113,30 @@ class Courier:
         except Unstorable as error:
             self._log.warning("delivery_unrecorded", channel=self.name, batch=row.n, why=str(error))
             await asyncio.sleep(1)
-        except Exception:
+            self._queue.wake([self.name])
+        except Exception as error:
             self._log.exception("delivery_failed", channel=self.name, batch=row.n)
-            await asyncio.sleep(1)
+            await self._fell(row, error)
         finally:
             self._queue.done(row)
+
+    async def _fell(self, row: BatchRow, error: Exception) -> None:
+        """A bug of ours: the batch waits like one whose channel has a bug, so that others get by; in the end it is a dead letter."""
+        try:
+            row = await self._store.read(lambda tx: tx.outbox.get(row.n))
+            if row.state in OPEN:
+                row = replace(row, doubtful=row.doubtful or row.state is WorkState.SENDING)
+                await self._end(row, row.attempts + 1, Outcome((), row.ordinals, error, len(row.ordinals)), row.ordinals)
+        except Unstorable:
+            await asyncio.sleep(1)
+            self._queue.wake([self.name])
 
     async def _deliver(self, row: BatchRow) -> None:
         batch, released_at = await self._letters.open(row)
         if row.state is WorkState.SENDING:
             self._metrics.duplicates.labels(self.name).inc(len(batch.endpoints))
-        left, again = row.ordinals, np.empty(0, np.int32)
+            row = replace(row, doubtful=True)
+        left, again, unknown = row.ordinals, np.empty(0, np.int32), 0
         for start in range(0, len(batch.endpoints), self._slice):
             part = replace(batch, endpoints=batch.endpoints[start : start + self._slice])
             await self._paced(len(part.endpoints))
@@ -122,9 +144,11 @@ class Courier:
                 return
             outcome = await self._send(part)
             left, again = left[len(part.endpoints) :], np.concatenate((again, outcome.again))
+            unknown += outcome.unknown
+            row = replace(row, doubtful=row.doubtful or unknown > 0)
             self._count(outcome, released_at)
             if not len(left) or outcome.final or far_side_gone(outcome):
-                await self._end(row, part, outcome, np.concatenate((again, left)))
+                await self._end(row, part.attempt, replace(outcome, unknown=unknown), np.concatenate((again, left)))
                 return
             await self._go_on(row, outcome, np.concatenate((again, left)))
 
@@ -139,12 +163,13 @@ class Courier:
         block = attempt_block(row, self._number, part.attempt, ordinals, now)
 
         def work(tx: Transaction) -> WorkState | None:
+            state = tx.outbox.get(row.n).state
+            if state not in OPEN:
+                return state
             withdrawn = tx.dispatches.get(row.dispatch).withdrawn_at is not None
-            if tx.outbox.get(row.n).state not in OPEN:
-                return WorkState.DONE
             if withdrawn or row.expires_at <= now:
-                state = WorkState.WITHDRAWN if withdrawn else WorkState.EXPIRED
-                tx.outbox.close(row.n, state, state.value, remaining)
+                state = WorkState.EXPIRED if row.expires_at <= now else WorkState.WITHDRAWN
+                tx.outbox.close(row.n, state, state.value, remaining, row.doubtful)
                 return state
             tx.outbox.started(row.n, part.attempt)
             tx.journal.append(attempts=block)
@@ -201,19 +226,19 @@ class Courier:
 
         await self._store.write(work)
 
-    async def _end(self, row: BatchRow, part: Batch, outcome: Outcome, remaining: Ordinals) -> None:
+    async def _end(self, row: BatchRow, attempt: int, outcome: Outcome, remaining: Ordinals) -> None:
         """Close the batch, or put back what is to be tried again, together with what is proven."""
         now = self._clock.now()
         block = accepted_block(row, self.name, self._number, outcome.receipts, now)
         after = next_attempt(
-            part.attempt,
+            attempt,
             outcome.failure,
             attempts=self.config.attempts,
             now=now,
             rng=self._random,
             expires_at=row.expires_at,
         )
-        made = part.attempt - 1 if outage(outcome.failure) else part.attempt
+        made = attempt - 1 if outage(outcome.failure) else attempt
 
         def work(tx: Transaction) -> WorkState:
             tx.journal.append(statements=block)
@@ -221,11 +246,11 @@ class Courier:
                 tx.outbox.close(row.n, WorkState.DONE)
                 return WorkState.DONE
             if after.due is not None:
-                tx.outbox.put_back(row.n, after.due, max(made, 1), remaining, outcome.reason.label)
+                tx.outbox.put_back(row.n, after.due, max(made, 1), remaining, outcome.reason.label, row.doubtful)
                 return WorkState.PENDING
             if after.state is WorkState.DEAD:
                 tx.journal.append(statements=failed_block(row, self._number, remaining, outcome.reason, now))
-            tx.outbox.close(row.n, after.state, outcome.reason.label, remaining)
+            tx.outbox.close(row.n, after.state, outcome.reason.label, remaining, row.doubtful)
             return after.state
 
         ended = await self._store.write(work)

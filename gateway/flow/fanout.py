@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from structlog.stdlib import BoundLogger
 
 from gateway.channel import Clock
+from gateway.errors import Unstorable
 from gateway.flow.enlisting import Enlisted, Reached, enlist, reached_before
 from gateway.flow.wording import words
 from gateway.flow.world import World
@@ -87,8 +88,12 @@ class Planner:
         """Plan until cancelled."""
         while True:
             self._opened.clear()
-            if not await self.step():
-                await self._rest()
+            try:
+                if not await self.step():
+                    await self._rest()
+            except Unstorable as error:
+                self._log.warning("planning_waits", why=str(error))
+                await asyncio.sleep(1)
 
     async def step(self) -> bool:
         """Plan a little of the most urgent dispatch; False if there is none."""
@@ -100,10 +105,13 @@ class Planner:
             if dispatch.n not in self._plans:
                 self._plans[dispatch.n] = await self._prepare(dispatch)
             await self._write_some(self._plans[dispatch.n])
+        except Unstorable:
+            self._plans.pop(dispatch.n, None)
+            raise
         except Exception:
             self._plans.pop(dispatch.n, None)
             self._log.exception("planning_failed", dispatch=dispatch.id)
-            await asyncio.sleep(1)
+            await self._store.write(lambda tx: tx.dispatches.postpone(dispatch.n, now + LEASE))
         return True
 
     async def _rest(self) -> None:
@@ -124,17 +132,18 @@ class Planner:
         new, looked_at, done = _next_batches(plan)
         written, now = plan.done + looked_at, self._clock.now()
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> bool:
             if tx.dispatches.get(plan.dispatch.n).withdrawn_at is not None:
-                return
+                return False
             for effect in plan.before:
                 effect(tx)
             tx.outbox.add(plan.dispatch.n, new, now)
             tx.dispatches.planned(plan.dispatch.n, written, done)
+            return True
 
-        await self._store.write(work)
+        stands = await self._store.write(work)
         plan.done, plan.before = written, []
-        if done:
+        if done or not stands:
             self._plans.pop(plan.dispatch.n, None)
         self._queue.wake({batch.channel for batch in new})
 

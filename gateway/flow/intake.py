@@ -77,6 +77,7 @@ class Intake:
         if accepted is None:
             raise await self._conflict(raw, row)
         if accepted.created:
+            self.world.keep(accepted.id, reading.alert)
             self._metrics.alerts_accepted.labels(source.name, row.status, row.msg_type).inc()
             self._log.info(
                 "alert_accepted", alert=accepted.id, identifier=row.identifier, state=accepted.state.value, via=via
@@ -101,8 +102,8 @@ class Intake:
         denials = authorise(alert, source, targets.codes, original)
         if denials:
             raise denied(denials)
-        found = (*parsed.findings, *targets.findings, *_stamps(alert, now))
         decided = verdict(alert, source, resolved=not targets.unresolved, now=now)
+        found = (*parsed.findings, *targets.findings, *_stamps(alert, now), *_late(decided))
         if self.world.drills_only and alert.status is Status.ACTUAL and decided.state is AlertState.RELEASED:
             decided = DRILLS_ONLY
         return Reading(parsed, alert, targets, decided, found)
@@ -176,7 +177,7 @@ class Intake:
         """The one transaction. None = the same identity stands there with other content."""
         same = tx.alerts.by_identity(row.sender, row.identifier, row.sent)
         if same is not None:
-            return _accepted(same, False) if same.fingerprint == row.fingerprint else None
+            return _accepted(same, False) if _same_content(same, row) else None
         lineage = lineage_of(tx, self.world, reading.alert, row.source)
         row = replace(row, findings=[*row.findings, *map(finding_as_json, lineage.findings)])
         references = [(each.sender, each.identifier, each.sent) for each in reading.alert.references]
@@ -190,11 +191,12 @@ class Intake:
         else:
             tell(tx, row, state, row.received_at, row.why)
         tx.chronicle.audit(row.accepted_by, f"accepted_{state.value}", row.received_at, row.n, row.why)
-        return _accepted(replace(row, state=state), True, (*lineage.findings, *reading.findings))
+        return _accepted(replace(row, state=state), True)
 
     async def _conflict(self, raw: bytes, row: AlertRow) -> Refused:
         kept = await self._store.read(lambda tx: tx.alerts.by_identity(row.sender, row.identifier, row.sent))
-        place = await asyncio.to_thread(first_difference, kept.raw, raw) if kept else "/alert"
+        alike = kept is not None and kept.fingerprint == row.fingerprint
+        place = "/alert/status" if alike or kept is None else await asyncio.to_thread(first_difference, kept.raw, raw)
         self._metrics.alerts_refused.labels("identity_conflict").inc()
         now = self._clock.now()
         await self._store.write(
@@ -227,6 +229,18 @@ def _stamps(alert: Alert, now: Instant) -> tuple[Finding, ...]:
     return (Finding("sent_in_future", Weight.WARNING, "/alert/sent", None, message),)
 
 
+def _late(decided: Verdict) -> tuple[Finding, ...]:
+    """What expired on arrival is kept, and its sender told that nobody else is."""
+    if decided.reason != "expired":
+        return ()
+    return (Finding("expired_on_arrival", Weight.WARNING, "/alert/info", None, f"{decided.zh} / {decided.en}"),)
+
+
+def _same_content(kept: AlertRow, row: AlertRow) -> bool:
+    """A repetition. What a sandbox key posted as a test is not the warning itself, though its bytes are the same."""
+    return (kept.fingerprint, kept.status) == (row.fingerprint, row.status)
+
+
 def _regions(targets: Targets) -> dict[str, bool]:
     """Codes for the `region` filter: what is targeted (True), and every region that holds any of it (False)."""
     codes: dict[str, bool] = {}
@@ -237,6 +251,7 @@ def _regions(targets: Targets) -> dict[str, bool]:
     return codes
 
 
-def _accepted(row: AlertRow, created: bool, findings: Sequence[Finding] = ()) -> Accepted:
+def _accepted(row: AlertRow, created: bool) -> Accepted:
+    findings = (Finding(**{**kept, "level": Weight(kept["level"])}) for kept in row.findings)
     warnings = tuple(finding for finding in findings if finding.level is Weight.WARNING)
     return Accepted(row.id, row.identifier, row.state, created, row.fingerprint, warnings)

@@ -5,6 +5,7 @@ It never changes: new reference data make a new `World`, and what is under way k
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
@@ -28,7 +29,7 @@ class World:
 
     formats: template format by channel name; longest: `max_chars` by channel name; evidence by channel name, by day and by
     night; validity: milliseconds given to a message without `expires`; withdrawn_words: words in a Cancel's note that make it a
-    withdrawal; drills_only: Actual messages are held.
+    withdrawal; drills_only: Actual messages are held; kept: alerts read lately.
     """
 
     tree: Tree
@@ -51,6 +52,7 @@ class World:
     sms_parts: int = 3
     signature: str = ""
     limits: Limits = field(default_factory=Limits)
+    kept: OrderedDict[str, Alert] = field(default_factory=OrderedDict)
 
     def source(self, name: str) -> Source:
         """The configured source of that name; one that may do nothing if it is gone."""
@@ -66,10 +68,20 @@ class World:
 
     def alert(self, row: AlertRow) -> Alert:
         """The alert of a stored row, read again from the bytes received; its status is the row's (a sandbox key forces Test)."""
+        known = self.kept.get(row.id)
+        if known is not None:
+            return known
         alert = self.read(row.raw, self.source(row.source)).alert
         if alert is None:
             raise LookupError(f"alert {row.id} can no longer be read")
-        return with_status(alert, row.status)
+        return self.keep(row.id, with_status(alert, row.status))
+
+    def keep(self, id: str, alert: Alert) -> Alert:
+        """Remember the content of a stored alert for those who ask next; only a few, since one may be large."""
+        self.kept[id] = alert
+        while len(self.kept) > KEPT:
+            self.kept.popitem(last=False)
+        return alert
 
     def minute_of_day(self, at: Instant) -> int:
         """Minutes since local midnight."""
@@ -83,6 +95,7 @@ class World:
 
 
 NIGHT, MORNING = 22, 6
+KEPT = 32
 
 
 def with_status(alert: Alert, status: str) -> Alert:

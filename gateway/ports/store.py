@@ -104,7 +104,8 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """A batch in the outbox. `remaining` = the ordinals still to be sent, None = the whole range; `attempts` made so far."""
+    """A batch in the outbox. `only` = the ordinals it was made for, `remaining` = those still to be sent, None = the whole range;
+    `attempts` made so far; `doubtful` = some of those remaining may have been handed over all the same."""
 
     n: int
     dispatch: int
@@ -119,13 +120,18 @@ class BatchRow:
     attempts: int
     remaining: Ordinals | None
     reason: str = ""
+    only: Ordinals | None = None
+    doubtful: bool = False
+
+    @property
+    def whole(self) -> Ordinals:
+        """All ordinals that the batch was made for."""
+        return np.arange(self.first, self.first + self.count, dtype=np.int32) if self.only is None else self.only
 
     @property
     def ordinals(self) -> Ordinals:
         """The ordinals still to be sent."""
-        if self.remaining is not None:
-            return self.remaining
-        return np.arange(self.first, self.first + self.count, dtype=np.int32)
+        return self.whole if self.remaining is None else self.remaining
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +224,7 @@ class Dispatches(Protocol):
         targets: Mapping[str, Any],
     ) -> int: ...
     def claim(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
-        """The most urgent dispatch that still has batches to plan and is due, leased to `owner` for `lease` ms."""
+        """The most urgent dispatch that has batches to plan, is due, and in nobody else's hands; leased to `owner` for `lease` ms."""
         ...
 
     def get(self, n: int) -> DispatchRow: ...
@@ -239,7 +245,14 @@ class Dispatches(Protocol):
         ...
 
     def flags(self, n: int) -> list[str]: ...
-    def next_due(self) -> Instant | None: ...
+    def postpone(self, n: int, until: Instant) -> None:
+        """Make a dispatch due only then: something is wrong with it, and others shall not wait."""
+        ...
+
+    def next_due(self) -> Instant | None:
+        """When the next open dispatch is due."""
+        ...
+
 
 
 class Rosters(Protocol):
@@ -295,8 +308,12 @@ class Outbox(Protocol):
         """Close the waiting batches of these dispatches as withdrawn; returns how many."""
         ...
 
-    def close(self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None) -> None: ...
-    def put_back(self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str) -> None: ...
+    def close(
+        self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None, doubtful: bool = False
+    ) -> None: ...
+    def put_back(
+        self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str, doubtful: bool = False
+    ) -> None: ...
     def unclaim(self, numbers: Sequence[int]) -> None:
         """Give batches back that were taken and not begun."""
         ...
@@ -305,7 +322,10 @@ class Outbox(Protocol):
         """Give up the leases of `owner` (None = everybody's, at the start of a store that has one process)."""
         ...
 
-    def next_due(self, channel: str, now: Instant) -> Instant | None: ...
+    def next_due(self, channel: str, now: Instant) -> Instant | None:
+        """When, after `now`, the next waiting batch of `channel` may be tried."""
+        ...
+
     def depths(self) -> list[Depth]: ...
     def dead(self, limit: int) -> list[BatchRow]: ...
     def revive(self, n: int, now: Instant) -> bool:

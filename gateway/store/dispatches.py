@@ -48,9 +48,10 @@ class SqlDispatches:
         return insert_numbered(self._connection, insert(dispatch).values(**values))
 
     def claim(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
+        free = (dispatch.c.lease_until <= now) | (dispatch.c.lease_owner == owner)
         query = (
             select(dispatch)
-            .where(dispatch.c.state == OPEN, dispatch.c.due_at <= now, dispatch.c.lease_until <= now)
+            .where(dispatch.c.state == OPEN, dispatch.c.due_at <= now, free)
             .order_by(dispatch.c.priority, dispatch.c.n)
             .limit(1)
         )
@@ -88,6 +89,9 @@ class SqlDispatches:
         if owner is not None:
             query = query.where(dispatch.c.lease_owner == owner)
         self._connection.execute(query.values(lease_owner="", lease_until=0))
+
+    def postpone(self, n: int, until: Instant) -> None:
+        self._set(n, {"due_at": until, "lease_owner": "", "lease_until": 0})
 
     def next_due(self) -> Instant | None:
         query = select(dispatch.c.due_at).where(dispatch.c.state == OPEN).order_by(dispatch.c.due_at).limit(1)

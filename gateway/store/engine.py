@@ -15,13 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
 from gateway.channel import Clock
-from gateway.errors import TongluoError, Unstorable
+from gateway.errors import Unstorable
 from gateway.store import tables
 from gateway.store.transaction import Pages, SqlTransaction
 
@@ -31,6 +31,9 @@ GROUP = 256
 """Works that may share one commit."""
 
 READERS = 4
+
+OWN_FAULT = (IntegrityError, DataError, ProgrammingError)
+"""Errors of the database that one work brings upon itself; any other ends the whole group."""
 
 
 @dataclass(slots=True)
@@ -89,12 +92,15 @@ class SqlStore:
         self._thread = threading.Thread(target=self._serve, name="store-write", daemon=True)
         self._channel_numbers: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
+        self._closed = False
         self.healthy = True
         self.committed: Callable[[], None] = lambda: None
         self._thread.start()
 
     async def write(self, work: Callable[[SqlTransaction], T]) -> T:
         """See `ports.store.Store.write`. A caller that is cancelled does not undo a work already queued."""
+        if self._closed:
+            raise Unstorable("the store is closed")
         job = Job(work)
         self._jobs.put(job)
         result: T = await asyncio.shield(asyncio.wrap_future(job.future))
@@ -106,6 +112,7 @@ class SqlStore:
 
     async def aclose(self) -> None:
         """Finish what is queued, then close every connection."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._threads.shutdown(wait=True)
@@ -117,7 +124,7 @@ class SqlStore:
             with self._reader.begin() as connection:
                 return work(SqlTransaction(connection, Pages(), self._channel_numbers))
         except DBAPIError as error:
-            raise Unstorable(_why(error)) from error
+            raise Unstorable(plain(error)) from error
 
     def _serve(self) -> None:
         while True:
@@ -142,10 +149,11 @@ class SqlStore:
         try:
             with self._writer.connect() as connection, connection.begin():
                 self._run(connection, group)
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except Exception as error:
             self.healthy = False
+            self._channel_numbers.clear()
             for job in group:
-                job.error = job.error or Unstorable(_why(error))
+                job.error = job.error or Unstorable(plain(error))
         else:
             self.healthy = True
             self._loop.call_soon_threadsafe(self._tell)
@@ -164,11 +172,12 @@ class SqlStore:
             try:
                 job.result = job.work(SqlTransaction(connection, pages, self._channel_numbers))
             except Exception as error:
-                if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+                if isinstance(error, DBAPIError) and not isinstance(error, OWN_FAULT):
                     raise
                 job.error = error
                 savepoint.rollback()
                 pages.cut(mark)
+                self._channel_numbers.clear()
             else:
                 savepoint.commit()
         if not pages.empty:
@@ -184,16 +193,7 @@ def _settle(job: Job) -> None:
         job.future.set_exception(job.error)
 
 
-def _why(error: BaseException) -> str:
+def plain(error: BaseException) -> str:
+    """What an error of the database says, in one line."""
     cause = getattr(error, "orig", None) or error
-    return (
-        cause.args[0] if isinstance(cause, TongluoError | sqlite3.Error) and cause.args else str(cause).splitlines()[0]
-    )
-
-
-def check_integrity(engine: Engine) -> str:
-    """`ok`, or what the database says is wrong with itself."""
-    if engine.dialect.name != "sqlite":
-        return "ok"
-    with engine.connect() as connection:
-        return str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
+    return next(iter(str(cause).splitlines()), type(cause).__name__)

@@ -9,15 +9,11 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, case, func, insert, select, update
 
 from gateway.model.dispatch import Priority, WorkState
-from gateway.model.receipt import Reason
 from gateway.model.time import Instant
 from gateway.ports.store import BatchRow, Depth, NewBatch, Ordinals
 from gateway.store.tables import batch, dispatch
 
 WAITING = (WorkState.PENDING.value, WorkState.SENDING.value)
-
-UNKNOWN = (Reason.TIMEOUT.label, Reason.UNKNOWN.label, Reason.ERROR.label)
-"""A batch put back for one of these may have arrived all the same."""
 
 
 class SqlOutbox:
@@ -38,7 +34,7 @@ class SqlOutbox:
                 "expires_at": new.expires_at,
                 "state": WorkState.PENDING.value,
                 "not_before": now,
-                "remaining": None if new.only is None else _blob(new.only),
+                "only": None if new.only is None else _blob(new.only),
                 "created_at": now,
             }
             for new in batches
@@ -66,9 +62,12 @@ class SqlOutbox:
     def get(self, n: int) -> BatchRow:
         return _row(self._connection.execute(select(batch).where(batch.c.n == n)).mappings().one())
 
-    def close(self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None) -> None:
-        left = np.empty(0, np.int32) if remaining is None else remaining
-        self._set(n, state=state.value, reason=reason, remaining=_blob(left), lease_owner="", lease_until=0)
+    def close(
+        self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None, doubtful: bool = False
+    ) -> None:
+        left = _blob(np.empty(0, np.int32) if remaining is None else remaining)
+        ended = {"state": state.value, "reason": reason, "remaining": left, "doubtful": doubtful}
+        self._set(n, **ended, lease_owner="", lease_until=0)
 
     def started(self, n: int, attempts: int) -> None:
         self._set(n, attempts=attempts, state=WorkState.SENDING.value)
@@ -88,7 +87,9 @@ class SqlOutbox:
         waiting = update(batch).where(batch.c.dispatch.in_(list(dispatches)), batch.c.state == WorkState.PENDING.value)
         return self._connection.execute(waiting.values(state=WorkState.WITHDRAWN.value)).rowcount
 
-    def put_back(self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str) -> None:
+    def put_back(
+        self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str, doubtful: bool = False
+    ) -> None:
         self._set(
             n,
             state=WorkState.PENDING.value,
@@ -96,6 +97,7 @@ class SqlOutbox:
             attempts=attempts,
             remaining=_blob(remaining),
             reason=reason,
+            doubtful=doubtful,
             lease_owner="",
             lease_until=0,
         )
@@ -113,7 +115,7 @@ class SqlOutbox:
 
     def next_due(self, channel: str, now: Instant) -> Instant | None:
         waiting = select(func.min(batch.c.not_before)).where(
-            batch.c.channel == channel, batch.c.state == WorkState.PENDING.value
+            batch.c.channel == channel, batch.c.state.in_(WAITING), batch.c.not_before > now
         )
         return self._connection.execute(waiting).scalar()
 
@@ -142,41 +144,42 @@ class SqlOutbox:
 
     def planned(self, alert: int) -> list[Ordinals]:
         own = (dispatch.c.alert == alert) & (dispatch.c.roster == alert)
-        query = select(batch.c.first, batch.c.count).join(dispatch, dispatch.c.n == batch.c.dispatch).where(own)
-        return [np.arange(first, first + count, dtype=np.int32) for first, count in self._connection.execute(query)]
+        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(own)
+        return [_row(row).whole for row in self._connection.execute(query).mappings()]
 
     def newer(self, n: int, limit: int) -> list[tuple[int, int, Ordinals]]:
         own = case((dispatch.c.roster == dispatch.c.alert, dispatch.c.alert), else_=0)
         query = (
-            select(batch.c.n, own, batch.c.first, batch.c.count, batch.c.remaining)
+            select(batch, own.label("counts_for"))
             .join(dispatch, dispatch.c.n == batch.c.dispatch)
             .where(batch.c.n > n)
             .order_by(batch.c.n)
             .limit(limit)
         )
-        return [
-            (row.n, row[1], np.arange(row.first, row.first + row.count, dtype=np.int32))
-            for row in self._connection.execute(query)
-        ]
+        rows = self._connection.execute(query).mappings()
+        return [(row["n"], row["counts_for"], _row(row).whole) for row in rows]
 
     def newest(self) -> int:
         return self._connection.execute(select(func.max(batch.c.n))).scalar() or 0
 
     def touched(self, roster: int) -> list[Ordinals]:
-        begun = (dispatch.c.roster == roster) & (batch.c.attempts > 0)
-        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(begun)
-        return [_handed(_row(row)) for row in self._connection.execute(query).mappings()]
+        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(dispatch.c.roster == roster)
+        handed = [_handed(_row(row)) for row in self._connection.execute(query).mappings()]
+        return [ordinals for ordinals in handed if len(ordinals)]
 
     def _set(self, n: int, **values: Any) -> None:
         self._connection.execute(update(batch).where(batch.c.n == n).values(**values))
 
 
 def _handed(row: BatchRow) -> Ordinals:
-    """What a batch may have handed over: all but what it still holds, and all of it while it is in somebody's hands."""
-    whole = np.arange(row.first, row.first + row.count, dtype=np.int32)
-    if row.state is WorkState.SENDING or row.remaining is None or row.reason in UNKNOWN:
-        return whole
-    return np.setdiff1d(whole, row.remaining).astype(np.int32)
+    """What a batch may have handed over: all but what it still holds, and all of it while that is in doubt."""
+    if row.state is WorkState.SENDING or row.doubtful:
+        return row.whole
+    return np.setdiff1d(row.whole, row.ordinals).astype(np.int32)
+
+
+def _ordinals(blob: bytes | None) -> Ordinals | None:
+    return None if blob is None else np.frombuffer(blob, "<i4")
 
 
 def _blob(ordinals: Ordinals) -> bytes:
@@ -184,7 +187,6 @@ def _blob(ordinals: Ordinals) -> bytes:
 
 
 def _row(found: RowMapping) -> BatchRow:
-    remaining = found["remaining"]
     return BatchRow(
         n=found["n"],
         dispatch=found["dispatch"],
@@ -197,6 +199,8 @@ def _row(found: RowMapping) -> BatchRow:
         state=WorkState(found["state"]),
         not_before=found["not_before"],
         attempts=found["attempts"],
-        remaining=None if remaining is None else np.frombuffer(remaining, "<i4"),
+        remaining=_ordinals(found["remaining"]),
         reason=found["reason"],
+        only=_ordinals(found["only"]),
+        doubtful=found["doubtful"],
     )

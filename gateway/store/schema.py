@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import ConfigError
+from gateway.store.engine import connect, plain
 
 
 def migrate(url: str) -> tuple[str | None, str]:
@@ -25,9 +28,12 @@ def migrate(url: str) -> tuple[str | None, str]:
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _refuse_damaged(Path(parsed.database))
-    engine = create_engine(url)
+    engine = connect(parsed, readonly=False)
     try:
         return _upgrade(engine)
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        remedy = "Make room on its disk, or put a backup in its place; nothing was changed."
+        raise ConfigError(str(parsed.database), f"the store cannot be brought forward: {plain(error)}.", remedy) from error
     finally:
         engine.dispose()
 
@@ -40,10 +46,8 @@ def revision(engine: Engine) -> str | None:
 
 def backup(source: Path, target: Path) -> None:
     """Copy an embedded store while it is in use (SQLite's online backup)."""
-    with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
-    old.close()
-    new.close()
 
 
 def _upgrade(engine: Engine) -> tuple[str | None, str]:
@@ -73,9 +77,8 @@ def _refuse_damaged(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        connection.close()
     except sqlite3.DatabaseError as error:
         raise ConfigError(str(path), f"the store cannot be read: {error}.", "Put a backup in its place.") from error
     if verdict != "ok":
