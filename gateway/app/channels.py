@@ -116,6 +116,13 @@ class Switchboard:
         await self._stack.aclose()
 
     async def _open(self, entry: Configured, http: aiohttp.ClientSession) -> Channel:
+        channel = self.made(entry, http)
+        if isinstance(channel, AbstractAsyncContextManager):
+            await self._stack.enter_async_context(channel)
+        return channel
+
+    def made(self, entry: Configured, http: aiohttp.ClientSession) -> Channel:
+        """The channel with what the gateway lends it; no session is opened yet."""
         data = self._data / "channels" / entry.name
         data.mkdir(parents=True, exist_ok=True)
         reporter = Reporter(entry.name, store=self._store, clock=self._clock, metrics=self._metrics)
@@ -131,8 +138,6 @@ class Switchboard:
         )
         channel = entry.factory(entry.config, context)
         reporter.proves = channel.traits.proves
-        if isinstance(channel, AbstractAsyncContextManager):
-            await self._stack.enter_async_context(channel)
         return channel
 
 

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -30,6 +30,7 @@ from gateway.flow.coverage import Folder
 from gateway.flow.delivery import Courier
 from gateway.flow.fanout import Planner
 from gateway.flow.intake import Intake
+from gateway.flow.recalling import Recaller
 from gateway.flow.release import Release
 from gateway.flow.watch import Watch
 from gateway.flow.world import World
@@ -44,6 +45,7 @@ from gateway.views import Views
 from gateway.views.alerts import AlertViews
 from gateway.views.coverage import CoverageViews
 from gateway.views.deliveries import DeliveryViews
+from gateway.views.gauges import Gauges
 from gateway.views.live import LiveFeed
 from gateway.views.system import SystemViews
 from gateway.web import Rates, WebSettings, application, listen
@@ -71,7 +73,8 @@ class Gateway:
     metrics: Metrics
     couriers: Mapping[str, Courier]
     speech: Speech
-    failed: list[str] = field(default_factory=list)
+    gauges: Gauges
+    recaller: Recaller
 
     async def sign_in_link(self) -> str:
         """A one-time link that signs a browser in as administrator; good for 15 minutes."""
@@ -155,8 +158,14 @@ def _composed(
     store.committed = folder.appended
     planner = Planner(store, queue, clock, world, owner, log)
     watch = Watch(store, clock, metrics, log, couriers)
-    intake = Intake(store, clock, world, metrics, log, planner.wake)
-    desk = GatewayDesk(intake, Release(store, clock, world, planner.wake), world, clock)
+    recaller = Recaller(store, clock, {name: each.channel for name, each in couriers.items()}, folder.levels, log)
+
+    def decided() -> None:
+        planner.wake()
+        recaller.wake()
+
+    intake = Intake(store, clock, world, metrics, log, decided)
+    desk = GatewayDesk(intake, Release(store, clock, world, decided), world, clock)
     coverage = CoverageViews(folder, world, clock)
     abilities = {name: opened.abilities for name, opened in switchboard.channels.items()}
     system = SystemViews(
@@ -172,8 +181,25 @@ def _composed(
     views = Views(
         AlertViews(store, world), coverage, DeliveryViews(store), system, LiveFeed(store, folder, coverage), folder
     )
+    gauges = Gauges(store, clock, folder, coverage, system, metrics)
     return Gateway(
-        url, data, settings, clock, store, keys, world, desk, views, folder, planner, watch, metrics, couriers, speech
+        url,
+        data,
+        settings,
+        clock,
+        store,
+        keys,
+        world,
+        desk,
+        views,
+        folder,
+        planner,
+        watch,
+        metrics,
+        couriers,
+        speech,
+        gauges,
+        recaller,
     )
 
 
@@ -251,6 +277,8 @@ async def _working(gateway: Gateway, log: BoundLogger) -> AsyncIterator[None]:
         "planner": gateway.planner.run,
         **{f"courier {name}": courier.run for name, courier in gateway.couriers.items()},
         "watch": gateway.watch.run,
+        "gauges": gateway.gauges.run,
+        "recaller": gateway.recaller.run,
         "folder": gateway.folder.run,
     }
     tasks = [asyncio.create_task(_kept_up(name, step, log), name=name) for name, step in steps.items()]

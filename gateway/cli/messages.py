@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -16,10 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from gateway.app.offline import preview_offline
 from gateway.cap import Limits, parse, verdict
+from gateway.cli.serve import default_config
 from gateway.errors import Refused, TongluoError
 from gateway.rules.evaluating import evaluate
 from gateway.rules.measuring import floor_display
+from gateway.settings import read_settings
+from gateway.telemetry import configure_logging
 
 URL = typer.Option("http://127.0.0.1:8080", "--url", envvar="TONGLUO_URL", help="The gateway.")
 KEY = typer.Option("", "--key", envvar="TONGLUO_KEY", help="API key; default: DATA/admin.key.")
@@ -66,12 +71,20 @@ def _verdict_text(found: dict[str, Any]) -> str:
 def preview(
     file: Path = typer.Argument(help="CAP or national XML."),
     as_json: bool = typer.Option(False, "--json", help="Print the JSON."),
-    url: str = URL,
+    config: Path | None = typer.Option(
+        None, "--config", "-c", help="Settings file; default: config/tongluo.yaml here."
+    ),
+    url: str = typer.Option("", "--url", help="Ask this running gateway instead."),
     key: str = KEY,
     data: Path = DATA,
 ) -> None:
-    """Ask the running gateway what would happen: whom, by what, in which words. Nothing is stored or sent."""
-    answer = asyncio.run(_post(url, _key(key, data), file, "/api/v1/alerts/preview"))
+    """What would happen: whom, by what, in which words. Nothing is stored or sent, and no server is needed."""
+    if url:
+        answer = asyncio.run(_post(url, _key(key, data), file, "/api/v1/alerts/preview"))
+    else:
+        path = default_config(config)
+        configure_logging(level=logging.ERROR)
+        answer = asyncio.run(preview_offline(read_settings(path), path, file.read_bytes()))
     print(json.dumps(answer, ensure_ascii=False, indent=2) if as_json else _preview_text(answer))
 
 

@@ -12,17 +12,21 @@ from typing import Any
 
 import typer
 
-from gateway.app import ADMIN, Gateway, open_gateway
+from gateway.app import Gateway, open_gateway
 from gateway.app.channels import SIMULATORS, plugin
 from gateway.app.demo import demonstration
 from gateway.app.files import shipped
 from gateway.errors import ConfigError
 from gateway.model.time import moment
+from gateway.ports.desk import Principal, Role
 from gateway.settings import read_settings
 from gateway.telemetry import configure_logging
 
 SWITCH = 0.0005
 """Seconds that a thread may keep the interpreter while another waits: the loop and the store's threads hand over often."""
+
+POSTER = Principal("demo", "demo", frozenset({Role.SOURCE}), "liaoning-met")
+"""Who posts the demonstration's sample alert: a source of the sample configuration."""
 
 ROLES = {"intake", "deliver", "watch", "web"}
 CONFIG = typer.Option(
@@ -87,7 +91,7 @@ def demo(
         key = key.strip()
         if sample and not await _has_alerts(gateway):
             raw = sample_message(gateway)
-            accepted = await gateway.desk.accept(raw, ADMIN, via="demo")
+            accepted = await gateway.desk.accept(raw, POSTER, via="demo")
             print(f"\n已发布示例预警 / posted a sample alert: {accepted.identifier} ({accepted.state.value})")
         print(f"\n登录控制台(一次有效) / sign in to the console (works once):\n  {await gateway.sign_in_link()}")
         print(f"\nAPI key ({gateway.data / 'admin.key'}):\n  {key}")

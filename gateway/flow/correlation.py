@@ -65,7 +65,8 @@ class Correlation:
     def restore(cls, saved: bytes) -> Correlation:
         """What `snapshot` gave."""
         with np.load(io.BytesIO(saved), allow_pickle=False) as kept:
-            return cls([Run(kept["far"], kept["dispatch"], kept["ordinal"])], kept["waiting"])
+            run = Run(kept["far"], kept["dispatch"], kept["ordinal"])
+            return cls([run] if len(run) else [], kept["waiting"])
 
     def forget(self, before: Instant) -> Statements:
         """Give up receipts that came before `before` and were never matched; returns them."""
@@ -84,11 +85,10 @@ class Correlation:
         self.runs.append(run)
 
     def _resolve(self, pending: Statements) -> NDArray[np.bool_]:
-        """Write dispatch and ordinal into the rows of `pending` whose id is known; say which."""
+        """Write dispatch and ordinal into the rows of `pending` whose id is known; say which. The newest to bear an id has it."""
         found = np.zeros(len(pending), np.bool_)
-        for run in self.runs:
-            place = np.searchsorted(run.far, pending["far"])
-            place[place == len(run)] = 0
+        for run in reversed(self.runs):
+            place = np.maximum(np.searchsorted(run.far, pending["far"], side="right") - 1, 0)
             hit = (run.far[place] == pending["far"]) & ~found
             pending["dispatch"][hit] = run.dispatch[place[hit]]
             pending["ordinal"][hit] = run.ordinal[place[hit]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,8 +81,9 @@ class Folder:
         self._saved_seq = 0
         self._appended = asyncio.Event()
         self._news = asyncio.Condition()
-        self._opening = asyncio.Lock()
+        self._opening, self._folding = asyncio.Lock(), asyncio.Lock()
         self._batch = self._event = 0
+        self._names: dict[int, str] = {}
         self.seq = 0
 
     def appended(self) -> None:
@@ -90,8 +91,7 @@ class Folder:
         self._appended.set()
 
     async def run(self) -> None:
-        """Fold until cancelled; then save."""
-        await self.catch_up()
+        """Fold until cancelled, after `catch_up`; then save."""
         try:
             while True:
                 await self.fold()
@@ -114,18 +114,20 @@ class Folder:
 
     async def fold(self) -> None:
         """Take in what the store has got since: ends of alerts, planned batches, and every row of the journal."""
-        while True:
+        while await self._fold_some():
+            pass
+        await self._give_up()
+
+    async def _fold_some(self) -> bool:
+        async with self._folding:
             told, batches, rows = await self._store.read(self._since)
-            if not (told or batches or rows):
-                return
             await self._notice_ends(told)
             await self._notice_batches(batches)
-            changed: dict[int, Account] = {}
             for row in rows:
-                await self._fold(row, changed)
+                await self._fold(row)
                 self.seq = row.seq
-            self._give_up()
-            await self._tell(changed.values())
+            await self._tell()
+        return bool(told or batches or rows)
 
     def _since(self, tx: Transaction) -> tuple[list[Told], list[Planned], list[JournalRow]]:
         return (
@@ -149,14 +151,24 @@ class Folder:
             account.touched_at = self._clock.now()
             return account
 
+    async def levels(self, alert: int, ordinals: Ordinals) -> list[Level]:
+        """How far each of these endpoints is proven; SENT where nothing is known."""
+        account = await self.account(alert)
+        if account is None:
+            return [Level.SENT] * len(ordinals)
+        known = account.book.times[:, ordinals] < NEVER
+        return [max((level for level in Level if known[level, place]), default=Level.SENT) for place in range(len(ordinals))]
+
     async def rebuild(self, alert: int) -> None:
         """Throw the folds of an alert away and read the journal again from its release on."""
-        await self._store.write(lambda tx: tx.snapshots.drop(alert))
-        self._ledger.accounts.pop(alert, None)
         account = await self.account(alert)
-        if account is not None:
+        if account is None:
+            return
+        async with self._folding:
             account.book = await self.book_as_known(alert, None) or account.book
-            await self._tell([account])
+            account.version += 1
+            await self._tell()
+            await self._save_book(account, self.seq, self._clock.now())
 
     async def book_as_known(self, alert: int, known_at: Instant | None) -> Book | None:
         """A fresh book of an alert from the journal alone, with what had come in by `known_at` (None = all)."""
@@ -226,18 +238,16 @@ class Folder:
         if row is not None:
             account.book.recut(cutoff_of(row))
             account.live = row.state.active
-            await self._tell([account])
+            account.version += 1
 
     async def _notice_batches(self, fresh: Sequence[Planned]) -> None:
         """Endpoints that have been put into batches may count from now on."""
-        changed: dict[int, Account] = {}
         for number, alert, ordinals in fresh:
-            self._batch = number
             account = await self.account(alert) if alert else None
             if account is not None:
                 account.book.plan(ordinals)
-                changed[alert] = account
-        await self._tell(changed.values())
+                account.version += 1
+            self._batch = number
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -246,8 +256,16 @@ class Folder:
                 await asyncio.sleep(BREATH)
         self._appended.clear()
 
-    async def _fold(self, row: JournalRow, changed: dict[int, Account]) -> None:
-        joined = self._correlation.join(row.statements)
+    async def _fold(self, row: JournalRow) -> None:
+        """Take a row in, whole or not at all: who is interrupted reads it again, and finds the same receipts waiting."""
+        waiting = self._correlation.waiting
+        try:
+            await self._merge_row(self._correlation.join(row.statements))
+        except BaseException:
+            self._correlation.waiting = waiting
+            raise
+
+    async def _merge_row(self, joined: Statements) -> None:
         if not len(joined):
             return
         rosters = await self._rosters_of(joined["dispatch"])
@@ -255,7 +273,21 @@ class Folder:
             account = await self.account(roster)
             if account is not None:
                 _merge(account.book, joined[rosters == roster])
-                changed[roster] = account
+                await self._time(account.book, joined[rosters == roster])
+                account.version += 1
+
+    async def _time(self, book: Book, statements: Statements) -> None:
+        """Tell how long proof of delivery took, channel by channel; a receipt that comes twice is told twice."""
+        proven = statements[statements["level"] >= Level.DELIVERED]
+        took = (np.minimum(proven["event_at"], proven["received_at"]) - book.released_at) / 1000
+        for number in np.unique(proven["channel"]).tolist():
+            name = await self._name(number)
+            self._metrics.delivery.add(name, np.maximum(took[proven["channel"] == number], 0))
+
+    async def _name(self, number: int) -> str:
+        if number not in self._names:
+            self._names = await self._store.read(lambda tx: tx.journal.channel_names())
+        return self._names[number]
 
     async def _rosters_of(self, dispatches: Ordinals) -> Ordinals:
         """The roster that each statement's dispatch speaks of; 0 where it does not count for coverage."""
@@ -266,18 +298,20 @@ class Folder:
                 self._ledger.rosters[dispatch.n] = dispatch.roster if dispatch.roster == dispatch.alert else 0
         return np.array([self._ledger.rosters[n] for n in numbers.tolist()], np.int32)[place]
 
-    def _give_up(self) -> None:
+    async def _give_up(self) -> None:
+        """Count receipts that have waited long for their id; forget those that have waited too long."""
         now = self._clock.now()
         waiting = self._correlation.waiting
         overdue = (waiting["received_at"] >= self._counted_until) & (waiting["received_at"] < now - PATIENCE)
-        for number, count in Counter(waiting["channel"][overdue].tolist()).items():
-            self._log.warning("receipts_unmatched", channel=number, count=count)
+        if overdue.any():
+            for number, count in Counter(waiting["channel"][overdue].tolist()).items():
+                name = await self._name(number)
+                self._metrics.unmatched_receipts.labels(name).inc(count)
+                self._log.warning("receipts_unmatched", channel=name, count=count)
         self._counted_until = max(self._counted_until, now - PATIENCE)
         self._correlation.forget(now - self._unmatched_for)
 
-    async def _tell(self, accounts: Iterable[Account]) -> None:
-        for account in accounts:
-            account.version += 1
+    async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
 

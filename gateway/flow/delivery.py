@@ -121,12 +121,14 @@ class Courier:
             self._queue.done(row)
 
     async def _fell(self, row: BatchRow, error: Exception) -> None:
-        """A bug of ours: the batch waits like one whose channel has a bug, so that others get by; in the end it is a dead letter."""
+        """A bug of ours: the batch waits like one whose channel has a bug, so that others get by, and ends as a dead letter."""
         try:
             row = await self._store.read(lambda tx: tx.outbox.get(row.n))
             if row.state in OPEN:
                 row = replace(row, doubtful=row.doubtful or row.state is WorkState.SENDING)
-                await self._end(row, row.attempts + 1, Outcome((), row.ordinals, error, len(row.ordinals)), row.ordinals)
+                await self._end(
+                    row, row.attempts + 1, Outcome((), row.ordinals, error, len(row.ordinals)), row.ordinals
+                )
         except Unstorable:
             await asyncio.sleep(1)
             self._queue.wake([self.name])

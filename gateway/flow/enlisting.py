@@ -89,16 +89,14 @@ def enlist(world: World, row: AlertRow, reached: Sequence[Reached], at: Instant)
     return enlist_targets(world, alert, resolve(alert, world.tree, world.areas, row.source), at)
 
 
-def enlist_targets(
-    world: World, alert: Alert, targets: Targets, at: Instant, audiences: Sequence[str] = ()
-) -> Enlisted:
+def enlist_targets(world: World, alert: Alert, targets: Targets, at: Instant) -> Enlisted:
     """Everybody of the directory in the targeted leaves."""
     enrolment = compose(
         targets,
         world.directory,
         alert.infos,
         exercise=alert.status is Status.EXERCISE,
-        audiences=audiences,
+        audiences=world.audiences(alert),
         channels=[profile.name for profile in world.channels],
     )
     voices = [

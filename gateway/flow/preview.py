@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,16 @@ def preview(world: World, alert: Alert, targets: Targets, source: str, now: Inst
     enlisted = enlist_targets(world, alert, targets, now)
     methods = world.source(source).methods
     codes = [region.code for region in regions]
-    cases = [
-        Case(alert=alert, info=info, now=now, zone=world.zone, regions=codes, methods=methods) for info in alert.infos
-    ]
+    case = Case(
+        alert=alert,
+        info=alert.infos[0],
+        now=now,
+        zone=world.zone,
+        regions=codes,
+        audiences=world.audiences(alert),
+        methods=methods,
+    )
+    cases = [replace(case, info=info) for info in alert.infos]
     choices = [choose(case, world.rules, world.channels, world.quiet) for case in cases]
     planned = np.zeros(enlisted.roster.endpoints, bool)
     texts: list[Json] = []

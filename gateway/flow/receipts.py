@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from gateway.ports.store import Store, Transaction
 from gateway.telemetry import Metrics
 
 UNNAMED = (0, -1)
+ORDINAL = re.compile("[0-9]{1,9}", re.ASCII)
 
 
 class Reporter:
@@ -45,7 +47,7 @@ class Reporter:
         """(dispatch, ordinal) that a key of ours names; a key of another channel moves nothing."""
         dispatch, _, rest = receipt.key.partition(".")
         channel, _, ordinal = rest.rpartition(".")
-        if not dispatch or channel != self._channel or not ordinal.isascii() or not ordinal.isdigit():
+        if not dispatch or channel != self._channel or not ORDINAL.fullmatch(ordinal):
             return UNNAMED
         if dispatch not in self._dispatches:
             if len(self._dispatches) > 1000:

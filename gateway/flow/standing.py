@@ -64,8 +64,11 @@ def take_effect(tx: Transaction, world: World, subject: Subject, asked: CancelKi
 
 
 def end(tx: Transaction, row: AlertRow, state: AlertState, now: Instant, why: str = "", by: int = 0) -> None:
-    """End an alert: nothing of it that has not begun is sent any more."""
-    tx.outbox.withdraw(tx.dispatches.withdraw(row.n, now))
+    """End an alert: nothing of it that has not begun is sent any more. What a cancelled one has handed over is called back."""
+    withdrawn = tx.dispatches.withdraw(row.n, now)
+    tx.outbox.withdraw(withdrawn)
+    if state is AlertState.CANCELLED:
+        tx.dispatches.recall(withdrawn)
     tx.alerts.set_state(row.n, state, why=why, ended_at=now, ended_by=by)
     tell(tx, row, state, now, why)
 
@@ -134,16 +137,25 @@ def _open_release(tx: Transaction, world: World, subject: Subject, ended: Sequen
             _open_over(tx, world, row, replace(old, infos=old.infos), Cause.LIFTED, ended[-1].n, lifted, now)
     regions = [region.code for region in targets.summits()]
     source = world.source(row.source)
-    cases = [
-        Case(alert=alert, info=info, now=now, zone=world.zone, kind=kind, regions=regions, methods=source.methods)
-        for info in alert.infos
-    ]
+    audiences = world.audiences(alert)
+    case = Case(
+        alert=alert,
+        info=alert.infos[0],
+        now=now,
+        zone=world.zone,
+        kind=kind,
+        regions=regions,
+        audiences=audiences,
+        methods=source.methods,
+    )
+    cases = [replace(case, info=info) for info in alert.infos]
     choices = [choose(case, world.rules, world.channels, world.quiet) for case in cases]
     limited = sorted({name for choice in choices for name in choice.added_only})
     if limited:
         extra |= {"limited": limited, "leaves": sorted(added)}
     plan = {
         "choices": [_choice(choice, alert, info) for choice, info in zip(choices, alert.infos, strict=True)],
+        "audiences": sorted(audiences),
         **extra,
     }
     tx.alerts.set_plan(row.n, plan)

@@ -122,6 +122,6 @@ class Watch:
 
 def expire(tx: Transaction, now: Instant) -> None:
     """End what is over: released alerts past their time, waiting batches past theirs."""
+    tx.outbox.expire(now)
     for row in tx.alerts.overdue(now):
         end(tx, row, AlertState.EXPIRED, now, "expired")
-    tx.outbox.expire(now)

@@ -62,6 +62,11 @@ class World:
         """What planning knows of a configured channel."""
         return next((profile for profile in self.channels if profile.name == name), None)
 
+    def audiences(self, alert: Alert) -> frozenset[str]:
+        """The audiences of our directory that the message itself asks for (the national <audienceGrp>); empty = everybody."""
+        asked = {group for method in alert.methods for group in method.groups}
+        return frozenset(asked & set().union(*self.directory.audiences))
+
     def read(self, raw: bytes, source: Source) -> Parsed:
         """Read a message with its source's habits."""
         return parse(raw, options=Options(source.default_language, source.zone, source.strict), limits=self.limits)

@@ -32,8 +32,6 @@ class Source:
     default_language: str = "zh-CN"
     zone: str = ""
     inbox: str = ""
-    notify: str = ""
-    rate_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)

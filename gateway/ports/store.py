@@ -133,6 +133,13 @@ class BatchRow:
         """The ordinals still to be sent."""
         return self.whole if self.remaining is None else self.remaining
 
+    @property
+    def handed(self) -> Ordinals:
+        """The ordinals that may have been handed over: all but those still held, and all of them while that is in doubt."""
+        if self.state is WorkState.SENDING or self.doubtful:
+            return self.whole
+        return np.setdiff1d(self.whole, self.ordinals).astype(np.int32)
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -224,7 +231,7 @@ class Dispatches(Protocol):
         targets: Mapping[str, Any],
     ) -> int: ...
     def claim(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
-        """The most urgent dispatch that has batches to plan, is due, and in nobody else's hands; leased to `owner` for `lease` ms."""
+        """The most urgent dispatch that has batches to plan, is due, and in nobody else's hands; leased to `owner` for `lease`."""
         ...
 
     def get(self, n: int) -> DispatchRow: ...
@@ -237,6 +244,15 @@ class Dispatches(Protocol):
         """Mark every dispatch of the alert withdrawn: no further slice of it starts. Returns their numbers."""
         ...
 
+    def recall(self, numbers: Sequence[int]) -> None:
+        """Mark those of these dispatches that warned: what they have handed over is to be called back."""
+        ...
+
+    def to_recall(self) -> list[DispatchRow]:
+        """Dispatches that are marked so, the gravest first."""
+        ...
+
+    def recalled(self, n: int) -> None: ...
     def planned(self, n: int, planned_to: int, done: bool) -> None: ...
     def put_message(self, n: int, channel: str, variant: int, message: Message, flags: Sequence[str]) -> None: ...
     def message(self, n: int, channel: str, variant: int) -> Message: ...
@@ -252,7 +268,6 @@ class Dispatches(Protocol):
     def next_due(self) -> Instant | None:
         """When the next open dispatch is due."""
         ...
-
 
 
 class Rosters(Protocol):
@@ -328,6 +343,10 @@ class Outbox(Protocol):
 
     def depths(self) -> list[Depth]: ...
     def dead(self, limit: int) -> list[BatchRow]: ...
+    def dead_counts(self) -> dict[str, int]:
+        """Dead batches by channel."""
+        ...
+
     def revive(self, n: int, now: Instant) -> bool:
         """Put a dead batch back to work."""
         ...
@@ -363,6 +382,10 @@ class Journal(Protocol):
         """The number that stands for a channel's name in records; given on first use, never changed."""
         ...
 
+    def channel_names(self) -> dict[int, str]:
+        """The channels' names by their numbers."""
+        ...
+
 
 class Snapshots(Protocol):
     """Folds of the journal, kept so that a restart need not begin at the first row. May be thrown away at any time.
@@ -389,6 +412,10 @@ class Chronicle(Protocol):
 
     def audited(self, alert: int) -> list[dict[str, Any]]:
         """`{at, who, what, note}` of an alert, oldest first."""
+        ...
+
+    def imports(self) -> list[Instant]:
+        """When each directory file was imported."""
         ...
 
     def last_event(self) -> int:

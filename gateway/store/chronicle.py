@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from gateway.model.time import Instant
 from gateway.store.statements import insert_numbered
-from gateway.store.tables import audit, event
+from gateway.store.tables import audit, event, imported
 
 
 class SqlChronicle:
@@ -46,6 +46,10 @@ class SqlChronicle:
             .order_by(audit.c.n)
         )
         return [dict(row) for row in self._connection.execute(query).mappings()]
+
+    def imports(self) -> list[Instant]:
+        query = select(imported.c.at).where(imported.c.kind == "directory")
+        return list(self._connection.execute(query).scalars())
 
     def last_event(self) -> int:
         return self._connection.execute(select(func.max(event.c.id))).scalar() or 0

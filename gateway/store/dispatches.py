@@ -15,7 +15,8 @@ from gateway.ports.store import DispatchRow
 from gateway.store.statements import insert_numbered
 from gateway.store.tables import dispatch, message
 
-OPEN, PLANNED = "open", "planned"
+OPEN, PLANNED, RECALL = "open", "planned", "recall"
+OVER = (Cause.LIFTED.value, Cause.WITHDRAWN.value)
 
 
 class SqlDispatches:
@@ -76,6 +77,17 @@ class SqlDispatches:
         numbers = list(self._connection.execute(select(dispatch.c.n).where(standing)).scalars())
         self._connection.execute(update(dispatch).where(standing).values(withdrawn_at=at, state=PLANNED))
         return numbers
+
+    def recall(self, numbers: Sequence[int]) -> None:
+        warned = dispatch.c.n.in_(list(numbers)) & dispatch.c.cause.not_in(OVER)
+        self._connection.execute(update(dispatch).where(warned).values(state=RECALL))
+
+    def to_recall(self) -> list[DispatchRow]:
+        query = select(dispatch).where(dispatch.c.state == RECALL).order_by(dispatch.c.priority, dispatch.c.n)
+        return [_row(found) for found in self._connection.execute(query).mappings()]
+
+    def recalled(self, n: int) -> None:
+        self._set(n, {"state": PLANNED})
 
     def planned(self, n: int, planned_to: int, done: bool) -> None:
         values: dict[str, Any] = {"planned_to": planned_to}

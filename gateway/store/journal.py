@@ -43,6 +43,9 @@ class SqlJournal:
     def since(self, at: Instant) -> int:
         return self._connection.execute(select(func.max(journal.c.seq)).where(journal.c.at < at)).scalar() or 0
 
+    def channel_names(self) -> dict[int, str]:
+        return {row.n: row.name for row in self._connection.execute(select(channel_number))}
+
     def channel_number(self, name: str) -> int:
         if name not in self._channel_numbers:
             known = self._connection.execute(select(channel_number.c.n).where(channel_number.c.name == name)).scalar()

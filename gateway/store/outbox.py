@@ -131,6 +131,10 @@ class SqlOutbox:
         query = select(batch).where(batch.c.state == WorkState.DEAD.value).order_by(batch.c.n.desc()).limit(limit)
         return [_row(row) for row in self._connection.execute(query).mappings()]
 
+    def dead_counts(self) -> dict[str, int]:
+        given_up = select(batch.c.channel, func.count()).where(batch.c.state == WorkState.DEAD.value)
+        return {row[0]: row[1] for row in self._connection.execute(given_up.group_by(batch.c.channel))}
+
     def revive(self, n: int, now: Instant) -> bool:
         query = update(batch).where(batch.c.n == n, batch.c.state == WorkState.DEAD.value)
         return (
@@ -164,18 +168,11 @@ class SqlOutbox:
 
     def touched(self, roster: int) -> list[Ordinals]:
         query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(dispatch.c.roster == roster)
-        handed = [_handed(_row(row)) for row in self._connection.execute(query).mappings()]
+        handed = [_row(row).handed for row in self._connection.execute(query).mappings()]
         return [ordinals for ordinals in handed if len(ordinals)]
 
     def _set(self, n: int, **values: Any) -> None:
         self._connection.execute(update(batch).where(batch.c.n == n).values(**values))
-
-
-def _handed(row: BatchRow) -> Ordinals:
-    """What a batch may have handed over: all but what it still holds, and all of it while that is in doubt."""
-    if row.state is WorkState.SENDING or row.doubtful:
-        return row.whole
-    return np.setdiff1d(row.whole, row.ordinals).astype(np.int32)
 
 
 def _ordinals(blob: bytes | None) -> Ordinals | None:

@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import ConfigError
 from gateway.store.engine import connect, plain
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 
 def migrate(url: str) -> tuple[str | None, str]:
     """Bring the store at `url` to the newest schema; returns (revision before, revision after).
@@ -33,7 +35,9 @@ def migrate(url: str) -> tuple[str | None, str]:
         return _upgrade(engine)
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         remedy = "Make room on its disk, or put a backup in its place; nothing was changed."
-        raise ConfigError(str(parsed.database), f"the store cannot be brought forward: {plain(error)}.", remedy) from error
+        raise ConfigError(
+            str(parsed.database), f"the store cannot be brought forward: {plain(error)}.", remedy
+        ) from error
     finally:
         engine.dispose()
 
@@ -52,7 +56,7 @@ def backup(source: Path, target: Path) -> None:
 
 def _upgrade(engine: Engine) -> tuple[str | None, str]:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
     newest = scripts.get_current_head() or ""
     before = revision(engine)

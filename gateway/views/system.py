@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,6 +53,25 @@ class SystemViews:
     def channels(self) -> list[Json]:
         """See `ports.desk.Reads.channels`."""
         return [self._channel(name, courier) for name, courier in self._couriers.items()]
+
+    def names(self) -> list[str]:
+        """The configured channels."""
+        return list(self._couriers)
+
+    def online(self) -> Iterator[tuple[str, str, float]]:
+        """(channel, county, share of its devices online) for channels that hear their devices."""
+        tree, directory = self.world.tree, self.world.directory
+        for name, courier in self._couriers.items():
+            known: Mapping[str, bool] | None = getattr(courier.channel, "online", None)
+            if not known or name not in directory.channels:
+                continue
+            devices: dict[str, list[bool]] = {}
+            for position in np.flatnonzero(directory.channel == directory.channels.index(name)).tolist():
+                county = tree.county_of(directory.regions[directory.region[position]])
+                if county is not None:
+                    devices.setdefault(county.code, []).append(known.get(directory.addresses[position], False))
+            for county_code, states in devices.items():
+                yield name, county_code, sum(states) / len(states)
 
     def knows(self, name: str) -> bool:
         """Whether a channel of that name is configured (a past alert may have used others)."""

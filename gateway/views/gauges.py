@@ -1,0 +1,103 @@
+"""Gauges: the figures of live alerts, held alerts, readiness and reference data for Prometheus. Series of an alert go with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gateway.channel import Clock
+from gateway.flow.coverage import Folder
+from gateway.model.alert import AlertState, Grade
+from gateway.model.time import Instant
+from gateway.ports.store import AlertRow, Store
+from gateway.telemetry import Metrics
+from gateway.views.coverage import CoverageViews
+from gateway.views.system import SystemViews
+
+EVERY = 5_000
+MOST_SERIES = 2000
+BOUNDS = ("lo", "est", "hi")
+
+
+class Gauges:
+    """Refreshes the gauges every five seconds."""
+
+    def __init__(
+        self, store: Store, clock: Clock, folder: Folder, coverage: CoverageViews, system: SystemViews, metrics: Metrics
+    ) -> None:
+        self._store, self._clock, self._folder, self._coverage = store, clock, folder, coverage
+        self._system, self._metrics = system, metrics
+        self._met: set[int] = set()
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        while True:
+            await self.refresh()
+            await self._clock.until(self._clock.now() + EVERY)
+
+    async def refresh(self) -> None:
+        """Look once."""
+        now = self._clock.now()
+        live, held, dead, imports = await self._store.read(
+            lambda tx: (
+                tx.alerts.released(),
+                tx.alerts.page({"states": [AlertState.HELD]}, None, 1000),
+                tx.outbox.dead_counts(),
+                tx.chronicle.imports(),
+            )
+        )
+        await self._tell_live(live)
+        self._tell_held(held, now)
+        for channel in self._system.names():
+            self._metrics.dead_letters.labels(channel).set(dead.get(channel, 0))
+        self._metrics.directory_age.set((now - min(imports)) / 1000 if imports else 0)
+        self._tell_readiness()
+
+    async def _tell_live(self, live: list[AlertRow]) -> None:
+        metrics = self._metrics
+        for gauge in (metrics.alert_info, metrics.coverage, metrics.coverage_goal):
+            gauge.clear()
+        series = 0
+        for row in live:
+            metrics.alert_info.labels(row.id, Grade(row.grade).label, row.event_code, row.source).set(1)
+            account = await self._folder.account(row.n)
+            if account is None:
+                continue
+            counties = sorted(self._coverage.counties(row, account), key=lambda county: -(county["gap_people"] or 0))
+            for county in counties:
+                if county["target"] is None or series + len(BOUNDS) > MOST_SERIES:
+                    continue
+                series += len(BOUNDS)
+                for bound in BOUNDS:
+                    metrics.coverage.labels(row.id, county["id"], bound).set(county[bound])
+                metrics.coverage_goal.labels(row.id, county["id"]).set(county["goal_bp"] / 10_000)
+            await self._tell_goal(row)
+
+    async def _tell_goal(self, row: AlertRow) -> None:
+        """The time to the goal of the whole target, once it is met by receipts."""
+        if row.n in self._met:
+            return
+        frame = await self._coverage.coverage(row, "", 0, None, None)
+        taken = frame["region"]["time_to_goal_s"] if frame else None
+        if taken is not None:
+            self._met.add(row.n)
+            self._metrics.time_to_goal.labels(Grade(row.grade).label).observe(taken)
+
+    def _tell_held(self, held: list[AlertRow], now: Instant) -> None:
+        metrics = self._metrics
+        metrics.alerts_held.clear()
+        oldest = dict.fromkeys((grade.label for grade in Grade), now)
+        for (why, grade), count in Counter((row.why, Grade(row.grade).label) for row in held).items():
+            metrics.alerts_held.labels(why, grade).set(count)
+        for row in held:
+            label = Grade(row.grade).label
+            oldest[label] = min(oldest[label], row.received_at)
+        for label, since in oldest.items():
+            metrics.held_oldest_age.labels(label).set((now - since) / 1000)
+
+    def _tell_readiness(self) -> None:
+        metrics = self._metrics
+        for county in self._system.readiness()["counties"]:
+            for k in ("k1", "k2"):
+                metrics.readiness.labels(county["id"], k[1:]).set(county[k])
+        for channel, region, ratio in self._system.online():
+            metrics.endpoints_online.labels(channel, region).set(ratio)
