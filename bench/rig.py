@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import aiohttp
 import yaml
@@ -84,7 +84,7 @@ async def gateway(folder: Path, recipients: int, villages: int, sms: dict[str, A
         "--port",
         "0",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    process = await asyncio.to_thread(_started, command, log)
     assert process.stdout is not None
     try:
         line = await asyncio.to_thread(process.stdout.readline)
@@ -97,6 +97,10 @@ async def gateway(folder: Path, recipients: int, villages: int, sms: dict[str, A
         await asyncio.to_thread(process.wait, 20)
         process.stdout.close()
         log.close()
+
+
+def _started(command: list[str], log: TextIO) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
 
 def _configuration(folder: Path, recipients: int, villages: int, sms: dict[str, Any]) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import Protocol, cast
 
+from channels.sms.faults import Faults
 from channels.sms.smpp import (
     ALREADY_BOUND,
     BIND_FAILED,
@@ -39,9 +41,6 @@ from channels.sms.smpp import (
     tlv,
 )
 
-if TYPE_CHECKING:
-    from channels.sms.simulator import SmsCentre
-
 BINDS = frozenset({BIND_RECEIVER, BIND_TRANSMITTER, BIND_TRANSCEIVER})
 INTERFACE_VERSION = 0x0210
 DELIVERIES = 2_000
@@ -52,10 +51,25 @@ Stored = tuple[bytes, bytes, bytes, int]
 """A message whose receipt is to come: its id as in the answer, the phone, our number, message_state. Plain, for speed."""
 
 
+class Centre(Protocol):
+    """What a line asks of the centre it belongs to. See `simulator.SmsCentre`."""
+
+    faults: Faults
+    lines: set[Line]
+    system_id: str
+    password: str
+
+    def submit(self, data: bytes, frames: Sequence[Frame]) -> bytes: ...
+    def hand_over(self) -> None: ...
+    def again(self, messages: Sequence[Stored]) -> None: ...
+    def state(self, message_id: bytes) -> int: ...
+    def cancel(self, message_id: bytes) -> bool: ...
+
+
 class Line(asyncio.Protocol):
     """The centre's end of a connection."""
 
-    def __init__(self, centre: SmsCentre) -> None:
+    def __init__(self, centre: Centre) -> None:
         self._centre = centre
         self._tail = b""
         self._bind = 0

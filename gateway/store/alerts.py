@@ -91,6 +91,11 @@ class SqlAlerts:
     def set_kind(self, n: int, kind: str) -> None:
         self._set(n, {"kind": kind})
 
+    def add_findings(self, n: int, findings: Sequence[Mapping[str, Any]]) -> None:
+        row = self.by_number(n)
+        if row is not None and findings:
+            self._set(n, {"findings": [*row.findings, *findings]})
+
     def attach(self, n: int, name: str, content: bytes) -> None:
         digest = sha256(content).hexdigest()
         row = {"alert": n, "name": name, "sha256": digest, "size": len(content), "content": content}

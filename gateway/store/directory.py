@@ -49,16 +49,12 @@ class SqlDirectory:
 
     def replace_endpoints(self, file: str, rows: Sequence[DirectoryRow], sha256: str, now: Instant) -> None:
         """Make `file` the bringer of exactly these endpoints."""
-        values = (asdict(row) | {"audiences": ";".join(row.audiences)} for row in rows)
-        self._replace(endpoint, "endpoint", "directory", file, values, sha256, now)
+        self._replace(endpoint, "endpoint", "directory", file, map(_endpoint_values, rows), sha256, now)
 
     def regions(self) -> list[Region]:
         """All regions in force."""
         found = self._connection.execute(select(region.c.body).where(region.c.ended_at.is_(None))).scalars()
-        return [
-            Region(**(body | {"level": RegionLevel(body["level"]), "languages": tuple(body["languages"])}))
-            for body in found
-        ]
+        return [_region(body) for body in found]
 
     def areas(self) -> list[NamedArea]:
         """All named areas in force."""
@@ -106,6 +102,22 @@ class SqlDirectory:
         statement = dialect_insert(table)
         fresh = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         self._connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=fresh), rows)
+
+
+def _endpoint_values(row: DirectoryRow) -> dict[str, Any]:
+    """Written out, since there may be a million of them."""
+    return {
+        "endpoint": row.endpoint,
+        "channel": row.channel,
+        "address": row.address,
+        "region": row.region,
+        "recipient": row.recipient,
+        "covers": row.covers,
+        "audiences": ";".join(row.audiences),
+        "language": row.language,
+        "name": row.name,
+        "post": row.post,
+    }
 
 
 def _region(body: dict[str, Any]) -> Region:

@@ -23,7 +23,8 @@ from sqlalchemy.pool import QueuePool
 from gateway.channel import Clock
 from gateway.errors import Unstorable
 from gateway.store import tables
-from gateway.store.transaction import Pages, SqlTransaction
+from gateway.store.pages import Pages
+from gateway.store.transaction import SqlTransaction
 
 T = TypeVar("T")
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from sqlalchemy import Connection, func, insert, select
 
 from gateway.model.journal import ATTEMPT, STATEMENT, Attempts, Statements
 from gateway.model.time import Instant
 from gateway.ports.store import JournalRow
+from gateway.store.pages import Pages
 from gateway.store.statements import insert_numbered
 from gateway.store.tables import channel_number, journal
-
-if TYPE_CHECKING:
-    from gateway.store.transaction import Pages
 
 
 class SqlJournal:

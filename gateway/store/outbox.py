@@ -121,7 +121,7 @@ class SqlOutbox:
 
     def depths(self) -> list[Depth]:
         query = (
-            select(batch.c.channel, func.count(), func.sum(batch.c.count), func.min(batch.c.not_before))
+            select(batch.c.channel, func.count(), func.sum(batch.c.count), func.min(batch.c.created_at))
             .where(batch.c.state.in_(WAITING))
             .group_by(batch.c.channel)
         )
