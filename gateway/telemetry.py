@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +24,7 @@ class Metrics:
     """Every metric of docs/operations.md, prefix `tongluo_`. Labels never hold a village or an address."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.alerts_accepted = self._counter(
             "alerts_accepted", "Messages accepted and on disk", "source", "status", "msg_type"

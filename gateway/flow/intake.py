@@ -45,6 +45,17 @@ class Reading:
     targets: Targets
     verdict: Verdict
     findings: tuple[Finding, ...]
+    original: Alert | None = None
+
+    @property
+    def told(self) -> Alert:
+        """The message that says what the danger is: a Cancel without infos leaves that to the one it ends."""
+        return self.alert if self.alert.infos or self.original is None else self.original
+
+    @property
+    def headline(self) -> str:
+        """What lists show."""
+        return self.alert.headline if self.told is self.alert else f"解除/撤回：{self.told.headline}"
 
 
 class Intake:
@@ -106,7 +117,7 @@ class Intake:
         found = (*parsed.findings, *targets.findings, *_stamps(alert, now), *_late(decided))
         if self.world.drills_only and alert.status is Status.ACTUAL and decided.state is AlertState.RELEASED:
             decided = DRILLS_ONLY
-        return Reading(parsed, alert, targets, decided, found)
+        return Reading(parsed, alert, targets, decided, found, original)
 
     def source_of(self, by: Principal) -> Source:
         if not by.source or not by.may(Role.SOURCE) or by.source not in self.world.sources:
@@ -138,7 +149,7 @@ class Intake:
     def _row(self, raw: bytes, reading: Reading, source: Source, by: Principal, via: str) -> AlertRow:
         alert, now = reading.alert, self._clock.now()
         expiries = [effective_expiry(info, now, window=self.world.validity) for info in alert.infos]
-        worst = max(alert.infos, key=lambda info: info.grade, default=None)
+        worst = max(reading.told.infos, key=lambda info: info.grade, default=None)
         late = alert.msg_type is MsgType.CANCEL and max(expiries, default=0) <= now
         return AlertRow(
             id=new_id(),
@@ -149,10 +160,10 @@ class Intake:
             msg_type=alert.msg_type.value,
             dialect=alert.dialect,
             source=source.name,
-            grade=int(alert.grade),
+            grade=int(reading.told.grade),
             event=worst.event if worst else "",
             event_code=event_code(worst) if worst else "",
-            headline=alert.headline,
+            headline=reading.headline,
             state=AlertState.HELD if reading.verdict.state is AlertState.HELD else AlertState.STORED,
             why=reading.verdict.reason,
             fingerprint=reading.parsed.fingerprint,

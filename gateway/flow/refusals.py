@@ -13,9 +13,9 @@ from gateway.rules.releasing import Denial
 def unreadable(parsed: Parsed) -> Refused:
     """The findings refuse the message."""
     first = parsed.errors[0]
-    code = CODES.get(first.code)
-    zh = f"报文未被接受，没有入库：{code.zh if code else first.message}".replace("{what}", "")
-    en = f"Refused, nothing was stored: {first.message}"
+    code = CODES[first.code]
+    zh, en = code.zh.replace("{what}", "…"), code.en.replace("{what}", "…")
+    zh, en = f"报文未被接受，没有入库：{zh}", f"Refused, nothing was stored: {en}"
     return Refused(first.code, http_status(parsed.findings) or 422, zh, en, parsed.findings)
 
 

@@ -197,7 +197,8 @@ def _remeasured(union: Shares, areas: Sequence[Area], tree: Tree) -> Shares:
 
 
 def _summits(tree: Tree, column: Shares) -> list[Region]:
-    """Walk down from the roots and stop where everything below is inside."""
+    """Walk down from the roots and stop where everything below is inside. An only child speaks for itself: a county that stands
+    alone in our tree is never called its province."""
     whole = np.concatenate([[0], np.cumsum(column == PPM)])
     touched = np.concatenate([[0], np.cumsum(column > 0)])
     found: list[Region] = []
@@ -207,8 +208,10 @@ def _summits(tree: Tree, column: Shares) -> list[Region]:
         leaves = tree.leaf_range(region.code)
         if touched[leaves.stop] == touched[leaves.start]:
             continue
-        if whole[leaves.stop] - whole[leaves.start] == len(leaves) or tree.is_leaf(region.code):
+        children = tree.children(region.code)
+        inside = whole[leaves.stop] - whole[leaves.start] == len(leaves)
+        if not children or (inside and len(children) > 1):
             found.append(region)
         else:
-            todo.extend(reversed(tree.children(region.code)))
+            todo.extend(reversed(children))
     return found
