@@ -106,10 +106,11 @@ async def open_gateway(
         reference = await refresh(store, settings, config, clock, log)
         speech = await open_speech(
             data / "media",
-            f"{public_url}/media",
+            f"{public_url}/api/v1/media",
             recordings=Path(settings.speech.recordings) if settings.speech.recordings else None,
             off=settings.speech.engine == "none",
         )
+        stack.push_async_callback(speech.aclose)
         switchboard = Switchboard(store, clock, metrics, data, public_url)
         stack.push_async_callback(switchboard.close)
         await switchboard.open(configured(settings.channels))

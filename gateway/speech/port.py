@@ -38,6 +38,10 @@ class Speech(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Stop what is being spoken."""
+        ...
+
 
 class Engine(Protocol):
     """A text-to-speech engine."""
@@ -96,3 +100,6 @@ class NoSpeech:
     async def say(self, text: str, language: str) -> Audio | None:
         """None, always."""
         return None
+
+    async def aclose(self) -> None:
+        """There is nothing to stop."""
