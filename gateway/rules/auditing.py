@@ -17,7 +17,7 @@ import numpy as np
 
 from gateway.model.coverage import Column, Heard, LeafCounts, Outcome, RegionCoverage, Told, Triple
 from gateway.rules.listing import Listing, Unit
-from gateway.rules.measuring import Kind, aggregate, answered_share, measure, nearest_rank, status
+from gateway.rules.measuring import Kind, aggregate, answered_share, measure, nearest_ranks, status
 from gateway.rules.merging import answered, contradicted, counted_steps, latest
 from gateway.rules.scenarios import CoverageScenario
 from gateway.rules.tallying import layers
@@ -127,12 +127,21 @@ class Audit:
         """Target people of the leaf rows, in this audit's kind of number."""
         return self.counts.people.astype(float) if self.number is float else self.counts.people
 
+    @cached_property
+    def replies(self) -> Column:
+        """Share of the leaf rows' people who answered."""
+        return answered_share(self.counts, self.number)
+
+    @cached_property
+    def with_receipt(self) -> Column:
+        """Which leaf rows have a receipted source."""
+        return self.counts.with_receipt()
+
     def coverage(self, region: str) -> RegionCoverage:
         """The coverage of a region."""
         rows = np.array(self.listing.inside[region], dtype=np.int64)
         triple = Triple(*(bound[rows] for bound in self.triple))
-        replies = answered_share(self.counts, self.number)[rows]
-        return aggregate(self.heads[rows], triple, replies, self.counts.with_receipt()[rows])
+        return aggregate(self.heads[rows], triple, self.replies[rows], self.with_receipt[rows])
 
     @cached_property
     def gains(self) -> Gains:
@@ -191,7 +200,7 @@ class Audit:
                 delays.append(at - self.listing.scenario.released_at)
                 weights.append(weight)
         columns = np.array([*delays, 0], dtype=object)[:-1], np.array([*weights, 0], dtype=object)[:-1]
-        return [nearest_rank(*columns, q) for q in HUNDREDTHS]
+        return nearest_ranks(*columns, HUNDREDTHS)
 
     def quality(self) -> dict[str, Any]:
         """What a reader of the figures must know."""

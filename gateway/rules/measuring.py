@@ -8,6 +8,7 @@ equal counts give equal bits.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -256,12 +257,13 @@ def floor_display(value: float | str | Fraction) -> str:
     return f"{tenths // 10}.{tenths % 10}"
 
 
-def nearest_rank(delays: Column, weights: Column, q: Fraction) -> Number | int | None:
-    """Weighted nearest rank: the smallest delay whose cumulated weight is at least q of the whole; None without weight."""
-    if not len(delays) or not sum(weights.tolist()):
-        return None
+def nearest_ranks(delays: Column, weights: Column, shares: Sequence[Fraction]) -> list[Any]:
+    """Weighted nearest ranks: for each q the smallest delay whose cumulated weight is at least q of the whole.
+
+    None without weight. Delays and weights run parallel: integers or Fractions.
+    """
     order = np.argsort(delays, kind="stable")
-    cumulated = np.cumsum(weights[order])
-    enough = cumulated * q.denominator >= cumulated[-1] * q.numerator
-    found: Number | int = delays[order][int(np.argmax(enough))]
-    return found
+    cumulated = np.cumsum(weights[order]).tolist()
+    if not cumulated or not cumulated[-1]:
+        return [None for _ in shares]
+    return [delays[order[bisect_left(cumulated, cumulated[-1] * q)]] for q in shares]

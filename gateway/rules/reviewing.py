@@ -19,7 +19,7 @@ from gateway.model.receipt import Level, Reason
 from gateway.model.roster import PPM
 from gateway.model.time import Instant
 from gateway.rules.folding import Book
-from gateway.rules.measuring import nearest_rank
+from gateway.rules.measuring import nearest_ranks
 from gateway.rules.merging import contradicted, counted_steps, first_hand_over, first_proof
 from gateway.rules.tallying import layers
 from gateway.rules.tracing import Gain, Gains, Trace, first_reaching, trace
@@ -100,7 +100,7 @@ def _summary(book: Book, number: int, name: str) -> ChannelSummary:
     reached = mine[outcome == Outcome.REACHED]
     delays = first_proof(book.times[:, reached], book.count_level[reached]) - book.released_at
     weights = _weights(book, reached)
-    ranks = [nearest_rank(delays, weights, q) for q in (Fraction(1, 2), Fraction(9, 10))]
+    ranks = nearest_ranks(delays, weights, (Fraction(1, 2), Fraction(9, 10)))
     p50, p90 = (None if rank is None else int(rank) / 1000 for rank in ranks)
     return ChannelSummary(
         name,

@@ -155,6 +155,21 @@ class Oracle:
     def reached_leaves(self, region: str) -> int:
         return sum(self.people(leaf) > 0 and self._has_receipt(leaf) for leaf in self.leaves(region))
 
+    def answered(self, region: str) -> F:
+        """Share of the region's people with a read or acknowledgement by the cutoff."""
+        mine = [leaf for leaf in self.leaves(region) if self.people(leaf)]
+        heads = sum((min(self.people(leaf), self._answering(leaf)) for leaf in mine), F(0))
+        return heads / sum(self.people(leaf) for leaf in mine)
+
+    def _answering(self, leaf: str) -> F:
+        weight = F(0)
+        for person in self.s.get("recipients", []):
+            told = [self.times(a["unit"], self.as_of) for a in person.get("addresses", [])]
+            replies = [at for times in told for level, at in times.items() if level in ("read", "ack")]
+            if person["region"] == leaf and any(self.cutoff is None or at <= self.cutoff for at in replies):
+                weight += F(person.get("weight", 1))
+        return weight
+
     def _has_receipt(self, leaf: str) -> bool:
         units = [
             (F(person.get("weight", 1)), a["unit"], a["channel"])

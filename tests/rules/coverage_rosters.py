@@ -170,6 +170,8 @@ def nights(draw: st.DrawFn) -> Night:
         st.one_of(clock, st.just(NEVER)),
         clock,
     )
+    said = draw(st.lists(statement, max_size=10)) if who else []
+    said += [(o, level, NEVER, draw(clock)) for o, level, *_ in said if draw(st.booleans())]
     told = [o for o, c in enumerate(channel) if NAMES[c] == "carrier"]
     counts = [
         (o, draw(st.integers(0, 20)), draw(st.integers(0, 20)), draw(clock))
@@ -180,7 +182,7 @@ def nights(draw: st.DrawFn) -> Night:
         roster,
         figures,
         sorted(draw(st.sets(st.sampled_from(range(len(who)))))) if who else [],
-        draw(st.lists(statement, max_size=14)) if who else [],
+        said,
         counts,
         released,
         draw(st.one_of(st.none(), clock)),

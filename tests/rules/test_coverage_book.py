@@ -133,6 +133,17 @@ def test_refresh_names_only_the_leaves_that_changed() -> None:
     assert book.handed(slice(None)).tolist() == [False, True]
 
 
+def test_of_two_times_the_earlier_holds_in_any_order() -> None:
+    for times in ([20, 60], [60, 20]):
+        book = small()
+        for at in times:
+            merge(book, [(0, Level.DELIVERED, NEVER, at)])
+        merge(book, [(1, Level.DELIVERED, NEVER, at) for at in times])
+        book.refresh()
+        assert book.times[Level.DELIVERED].tolist() == [20, 20]
+        assert book.outcome.tolist() == [Outcome.REACHED, Outcome.REACHED]
+
+
 def test_what_was_never_planned_adds_nothing_until_it_is() -> None:
     night = small()
     book = Book(night.roster, night.evidence, released_at=0)

@@ -58,7 +58,7 @@ def coverage(world: Scenario, exactly: bool = True) -> dict[str, Any]:
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenarios())
 def test_every_number_equals_the_naive_model(world: Scenario) -> None:
     result, oracle = coverage(world), Oracle(world)
@@ -73,6 +73,7 @@ def test_every_number_equals_the_naive_model(world: Scenario) -> None:
         else:
             assert exact(found["target"]) == expected[0]
             assert tuple(exact(found[bound]) for bound in ("lo", "est", "hi")) == expected[1]
+            assert exact(found["answered"]) == oracle.answered(region)
             assert exact(found["time_to_goal_lo"]) == oracle.time_to(region, oracle.goal(region))
             for q in ("0.25", "0.5", "0.9", "1"):
                 assert exact(result["time_to"][region][q]) == oracle.time_to(region, Fraction(q))
@@ -155,6 +156,12 @@ def test_a_channel_may_count_only_what_was_read(level: str, tenths: tuple[Any, .
     channels = {"sms": {"kind": "addressed", "q_unknown": "0.6", "count_level": "read"}}
     events = [receipt(level, 5), receipt("failed", 6)]
     assert triple(village(channels=channels, events=events)) == tuple(Fraction(x) / 10 for x in tenths)
+
+
+def test_answers_count_until_the_cutoff() -> None:
+    for at, share in ((50, "2/5"), (51, "0")):
+        world = village(events=[receipt("delivered", 5), receipt("ack", at)], expires_at=50)
+        assert coverage(world)["regions"]["V"]["answered"]["exact"] == share
 
 
 def test_two_addresses_of_one_person_are_one_person() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from gateway.model.coverage import Evidence, Heard, LeafCounts, Number, Triple, Verdict
 from gateway.rules.measuring import (
+    aggregate,
     floor_display,
     gap_people,
     measure,
-    nearest_rank,
+    nearest_ranks,
     share,
     status,
     total,
@@ -75,13 +76,12 @@ def test_people_lacking_are_rounded_up(people: int, now: Number, goal: Number, l
     assert gap_people(people, now, goal) == lacking
 
 
-def test_nearest_rank() -> None:
+def test_nearest_ranks() -> None:
     delays, weights = np.array([30, 10, 20]), np.array([1, 1, 2])
-    assert [nearest_rank(delays, weights, Fraction(q)) for q in ("0.25", "0.26", "0.75", "0.76", "1")] == [
-        10, 20, 20, 30, 30,
-    ]  # fmt: skip
-    assert nearest_rank(delays[:0], weights[:0], Fraction(1)) is None
-    assert nearest_rank(delays, weights * 0, Fraction(1)) is None
+    wanted = [Fraction(q) for q in ("0.25", "0.26", "0.75", "0.76", "1")]
+    assert nearest_ranks(delays, weights, wanted) == [10, 20, 20, 30, 30]
+    assert nearest_ranks(delays[:0], weights[:0], wanted[:1]) == [None]
+    assert nearest_ranks(delays, weights * 0, wanted[:1]) == [None]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(1, 10**3))
@@ -102,6 +102,13 @@ def test_equal_counts_give_equal_bits_in_any_order() -> None:
     assert all((one == other).all() for one, other in zip(forth, back, strict=True))
     assert (forth.lo <= forth.est).all()
     assert (forth.est <= forth.hi).all()
+
+
+def test_a_region_of_one_leaf_has_that_leafs_numbers_to_the_bit() -> None:
+    people, tenth, yes = np.array([3.0]), np.array([0.1]), np.array([True])
+    assert 3.0 * 0.1 / 3.0 != 0.1
+    alone = aggregate(people, Triple(tenth, tenth, tenth), tenth, yes)
+    assert (alone.share, alone.answered) == ((0.1, 0.1, 0.1), 0.1)
 
 
 def test_totals_are_rounded_once() -> None:

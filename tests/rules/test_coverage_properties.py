@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.rules.evaluating import evaluate
 
-often = settings(max_examples=60, deadline=None)
+often = settings(max_examples=40, deadline=None)
 Domains = st.booleans()
 
 

@@ -58,6 +58,17 @@ def test_greedy(candidates: list[dict[str, Any]], more: dict[str, Any], order: l
     assert steps(*candidates, **more) == order
 
 
+def test_a_step_is_judged_by_what_the_earlier_ones_left() -> None:
+    places = [{"id": region, "target": 100, "projected": 0, "goal": 1} for region in "AB"]
+    offered = [step("a", 1, "0.5"), step("b", 1, "0.45"), {"id": "c", "cost": 1, "reach": {"B": "0.4"}}]
+    found = asked("plan", deadline_s=60, budget=None, regions=places, candidates=offered)
+    assert [(chosen["id"], chosen["gain_people"]["value"]) for chosen in found["steps"]] == [
+        ("a", 50),
+        ("c", 40),
+        ("b", 22.5),
+    ]
+
+
 def test_a_plan_tells_what_is_left_for_officers() -> None:
     places = [PLACE, {"id": "B", "target": None, "projected": None, "goal": "0.9"}, PLACE | {"id": "C", "projected": 1}]
     found = asked("plan", deadline_s=60, budget=None, regions=places, candidates=[step("a", 2, "0.5")])
@@ -68,7 +79,9 @@ def test_a_plan_tells_what_is_left_for_officers() -> None:
 
 tenth = st.integers(0, 10).map(lambda n: Fraction(n, 10))
 places = st.lists(st.tuples(st.integers(0, 50), tenth, tenth), min_size=1, max_size=3)
-offers = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.lists(tenth, min_size=3, max_size=3)), max_size=6)
+offers = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 3), st.lists(tenth, min_size=3, max_size=3)), min_size=2, max_size=6
+)
 
 
 @settings(max_examples=150, deadline=None)
