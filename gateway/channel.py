@@ -102,7 +102,9 @@ class EvidenceConfig(BaseModel):
     reach: tuple[float, float, float] = Field(
         (0.0, 0.0, 1.0), description="Share of an area's people reached where nothing answers: low, estimate, high."
     )
-    failure_domain: str = Field("", description="Channels of one domain fail together and count once.")
+    failure_domain: str = Field(
+        "", description="Channels of one domain fail together: of their unknown outcomes only the best counts."
+    )
     source: str = Field("", description="Where the figures come from.")
     date: str = Field("", description="When they were measured.")
 

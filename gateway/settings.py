@@ -1,7 +1,7 @@
 """The settings: one YAML file, environment over it, every key known and described.
 
-`read_settings` is called by the command line and by tests; `gateway.app` turns the result into running parts. The fields' descriptions
-are the manual: docs/configuration.md is generated from them.
+`read_settings` is called by the command line and by tests; `gateway.app` turns the result into running parts. The fields'
+descriptions are the manual: docs/configuration.md and the comments of config/tongluo.yaml are made from them.
 """
 
 from __future__ import annotations
@@ -151,7 +151,6 @@ class SourceSettings(Section):
     default_language: str = Field("zh-CN", description="Language of an info that names none.")
     zone: str = Field("", description="IANA zone for times without an offset; empty = refuse them.")
     inbox: str = Field("", description="Watched folder; files are taken when stable and answered with NAME_ACK.XML.")
-    rate_per_minute: int = Field(0, ge=0, description="Messages it may post per minute; 0 = no limit of its own.")
 
     def value(self) -> Source:
         """As the rules want it."""
@@ -168,7 +167,7 @@ class PlanRuleSettings(Section):
     events: tuple[str, ...] = Field((), description="Event codes it matches; empty = all.")
     regions: tuple[str, ...] = Field((), description="Division codes it matches; empty = all.")
     hours: tuple[str, str] | None = Field(None, description='Local time it matches, e.g. ["06:00", "21:30"].')
-    audiences: tuple[str, ...] = Field((), description="Limits recipients to these audiences.")
+    audiences: tuple[str, ...] = Field((), description="Matches messages that ask for one of these audiences.")
     channels: tuple[str, ...] = Field(description='Channel names or types; "*" = all.')
     after: Seconds = Field(0, description="Delay of the dispatch.")
 
@@ -250,13 +249,17 @@ class RetentionSettings(Section):
 class Settings(Section):
     """The whole file."""
 
-    http: HttpSettings = Field(default_factory=HttpSettings, description="The listener.")
+    http: HttpSettings = Field(
+        default_factory=HttpSettings, description="The listener for the API, the console and callbacks."
+    )
     timezone: str = Field("Asia/Shanghai", description="Zone of the console, of texts, of `plan` and `quiet_hours`.")
-    store: StoreSettings = Field(default_factory=StoreSettings, description="The store.")
-    queue: QueueSettings = Field(default_factory=QueueSettings, description="The queue.")
-    regions: FilesSettings = Field(default_factory=FilesSettings, description="Region files.")
-    areas: FilesSettings = Field(default_factory=FilesSettings, description="Named areas.")
-    directory: FilesSettings = Field(default_factory=FilesSettings, description="Directory files.")
+    store: StoreSettings = Field(default_factory=StoreSettings, description="Where the truth lives.")
+    queue: QueueSettings = Field(default_factory=QueueSettings, description="How work travels to the channels.")
+    regions: FilesSettings = Field(default_factory=FilesSettings, description="The regions: province to village.")
+    areas: FilesSettings = Field(
+        default_factory=FilesSettings, description="Named areas: rivers, danger zones, sea areas."
+    )
+    directory: FilesSettings = Field(default_factory=FilesSettings, description="Endpoints and the people behind them.")
     goals: tuple[GoalSettings, ...] = Field(
         (GoalSettings(),), description="Goals; default coverage est 92 % everywhere."
     )
@@ -266,10 +269,12 @@ class Settings(Section):
     channels: dict[str, dict[str, Any]] = Field(
         {}, description="Configured channels by name; keys as in docs/channels/."
     )
-    release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="Release.")
-    rendering: RenderingSettings = Field(default_factory=RenderingSettings, description="Rendering.")
-    speech: SpeechSettings = Field(default_factory=SpeechSettings, description="Speech.")
-    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="Retention.")
+    release: ReleaseSettings = Field(
+        default_factory=ReleaseSettings, description="What happens between acceptance and sending."
+    )
+    rendering: RenderingSettings = Field(default_factory=RenderingSettings, description="How words are made.")
+    speech: SpeechSettings = Field(default_factory=SpeechSettings, description="The voice of audible channels.")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="How long things are kept.")
     sample_data: bool = Field(False, description="Every page bears 示例数据: what is shown is made up.")
 
     @field_validator("timezone")

@@ -107,7 +107,7 @@ class Switchboard:
 
     async def open(self, entries: list[Configured]) -> None:
         """Open all; a channel whose far side is not there opens all the same."""
-        http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        http = await self._stack.enter_async_context(lent_session())
         for entry in entries:
             self.channels[entry.name] = Opened(entry, await self._open(entry, http))
 
@@ -139,6 +139,11 @@ class Switchboard:
         channel = entry.factory(entry.config, context)
         reporter.proves = channel.traits.proves
         return channel
+
+
+def lent_session() -> aiohttp.ClientSession:
+    """The HTTP session that channels share: no cookies, and as many connections as they ask for themselves."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0))
 
 
 def evidence_of(opened: Opened) -> EvidenceConfig:

@@ -98,7 +98,7 @@ async def open_gateway(
     port = port or free_port(host)
     public_url = settings.http.public_url or f"http://{host}:{port}"
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(data))
+        await asyncio.to_thread(stack.enter_context, locked(data))
         store = await _opened_store(settings, data, clock, stack)
         keys = StoreKeys(store, clock)
         await _born(data, keys)
@@ -113,12 +113,12 @@ async def open_gateway(
         stack.push_async_callback(speech.aclose)
         switchboard = Switchboard(store, clock, metrics, data, public_url)
         stack.push_async_callback(switchboard.close)
-        await switchboard.open(configured(settings.channels))
-        world = build_world(settings, config, reference, switchboard.channels)
+        await switchboard.open(await asyncio.to_thread(configured, settings.channels))
+        world = await asyncio.to_thread(build_world, settings, config, reference, switchboard.channels)
         gateway = _composed(settings, data, public_url, clock, store, keys, metrics, world, speech, switchboard, log)
         await gateway.folder.catch_up()
         await _resume(store)
-        site = _site(gateway, switchboard, data)
+        site = await asyncio.to_thread(_site, gateway, switchboard, data)
         gateway.url = await stack.enter_async_context(listen(site, host, port))
         await stack.enter_async_context(_working(gateway, log))
         yield gateway
@@ -247,12 +247,16 @@ async def _resume(store: SqlStore) -> None:
 async def _born(data: Path, keys: StoreKeys) -> None:
     """The first start of a data folder makes the administrator's key."""
     path = data / "admin.key"
-    if path.exists():
+    if await asyncio.to_thread(path.exists):
         return
     _, key = await keys.create(ADMIN)
+    await asyncio.to_thread(_kept_secret, path, key)
+
+
+def _kept_secret(path: Path, secret: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
+        file.write(secret + "\n")
 
 
 @contextlib.contextmanager

@@ -46,7 +46,8 @@ async def refresh(
         ("directory", settings.directory.files),
     ):
         for name in names:
-            await import_file(store, kind, resolved(name, config), clock, log, as_name=name)
+            path = await asyncio.to_thread(resolved, name, config)
+            await import_file(store, kind, path, clock, log, as_name=name)
     today = moment(clock.now(), settings.zone).date().isoformat()
     return await store.read(lambda tx: _in_force(tx, today))
 

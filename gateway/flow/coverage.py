@@ -21,7 +21,7 @@ from gateway.channel import Clock
 from gateway.flow.correlation import Correlation
 from gateway.model.alert import AlertState
 from gateway.model.coverage import Evidence
-from gateway.model.journal import Statements
+from gateway.model.journal import NEVER, Statements
 from gateway.model.receipt import Level
 from gateway.model.time import Instant
 from gateway.ports.store import AlertRow, JournalRow, Ordinals, Store, Transaction
@@ -157,7 +157,7 @@ class Folder:
         if account is None:
             return [Level.SENT] * len(ordinals)
         known = account.book.times[:, ordinals] < NEVER
-        return [max((level for level in Level if known[level, place]), default=Level.SENT) for place in range(len(ordinals))]
+        return [_furthest([level for level in Level if told[level]]) for told in known.T]
 
     async def rebuild(self, alert: int) -> None:
         """Throw the folds of an alert away and read the journal again from its release on."""
@@ -314,6 +314,11 @@ class Folder:
     async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
+
+
+def _furthest(levels: Sequence[Level]) -> Level:
+    best = max(levels, default=Level.SENT)
+    return Level.FAILED if Level.FAILED in levels and best < Level.DELIVERED else best
 
 
 def cutoff_of(row: AlertRow) -> Instant | None:

@@ -30,7 +30,7 @@ from gateway.ports.store import BatchRow, Ordinals, Store, Transaction
 from gateway.rules.retrying import Breaker, next_attempt, outage
 from gateway.telemetry import Metrics
 
-DRAIN = 8.0
+DRAIN = 6.0
 """Seconds that sends in flight may take to end when the gateway stops."""
 
 OPEN = (WorkState.PENDING, WorkState.SENDING)

@@ -14,7 +14,7 @@ import numpy as np
 
 from gateway.cap import finding_as_json
 from gateway.flow.world import World
-from gateway.model.alert import Alert, Grade, MsgType, Status
+from gateway.model.alert import Alert, Grade, Info, MsgType, Status
 from gateway.model.roster import NOBODY, PPM, Roster, RosterLeaf
 from gateway.model.time import Instant
 from gateway.ports.store import AlertRow, Ordinals, Transaction
@@ -32,13 +32,14 @@ SINKS = frozenset({Status.TEST, Status.SYSTEM})
 class Voice:
     """One text to be made for a roster: info `info` in `language`, of the alert numbered `of` (0 = the roster's own).
 
-    `places` are the names of the regions it speaks of, the topmost first; `expires_at` = after which it must not be sent.
+    `places` and `codes` are the regions it speaks of, the topmost first; `expires_at` = after which it must not be sent.
     """
 
     info: int
     language: str
     expires_at: Instant
     places: Sequence[str] = ()
+    codes: Sequence[str] = ()
     of: int = 0
 
 
@@ -99,10 +100,7 @@ def enlist_targets(world: World, alert: Alert, targets: Targets, at: Instant) ->
         audiences=world.audiences(alert),
         channels=[profile.name for profile in world.channels],
     )
-    voices = [
-        Voice(number, info.language, effective_expiry(info, at, window=world.validity), _names(targets, number))
-        for number, info in enumerate(alert.infos)
-    ]
+    voices = [_voice(world, targets, number, info, at) for number, info in enumerate(alert.infos)]
     runs = [[run.channel, run.info, run.first, run.length] for run in enrolment.runs]
     header = _header(world, alert, enrolment.roster, voices, runs, at)
     header["findings"] = [finding_as_json(finding) for finding in enrolment.findings]
@@ -160,7 +158,7 @@ def _of_reached(world: World, alert: Alert, row: AlertRow, reached: Sequence[Rea
     for earlier in reached:
         shift = len(voices)
         voices += [
-            Voice(voice["info"], voice["language"], row.expires_at, voice["places"], earlier.row.n)
+            Voice(voice["info"], voice["language"], row.expires_at, voice["places"], voice["codes"], earlier.row.n)
             for voice in earlier.header["voices"]
         ]
         _take(columns, earlier, shift, leaves, seen)
@@ -253,5 +251,8 @@ def _header(
     }
 
 
-def _names(targets: Targets, info: int) -> list[str]:
-    return [region.name for region in targets.summits(info)][:NAMES]
+def _voice(world: World, targets: Targets, number: int, info: Info, at: Instant) -> Voice:
+    regions = targets.summits(number)[:NAMES]
+    expires_at = effective_expiry(info, at, window=world.validity)
+    places, codes = [region.name for region in regions], [region.code for region in regions]
+    return Voice(number, info.language, expires_at, places, codes)

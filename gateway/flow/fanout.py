@@ -174,7 +174,12 @@ class Planner:
             for part in parts:
                 await self._store.write(part)
             parts = []
-        return [*parts, lambda tx: tx.rosters.freeze(alert, enlisted.roster, enlisted.header, now)]
+
+        def freeze(tx: Transaction) -> None:
+            tx.rosters.freeze(alert, enlisted.roster, enlisted.header, now)
+            tx.alerts.add_findings(alert, enlisted.header["findings"])
+
+        return [*parts, freeze]
 
     def _words(self, dispatch: DispatchRow, basis: Basis, header: Header, used: set[tuple[str, int]]) -> Effect:
         """The words of every channel and voice that is used, once each."""

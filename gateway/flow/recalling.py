@@ -102,7 +102,7 @@ class Recaller:
         batch, _ = await self._letters.open(wanted.row)
         try:
             async with asyncio.timeout(PATIENCE):
-                said: Sequence[Receipt] = await self._channels[name].recall(batch, wanted.receipts)  # type: ignore[attr-defined]
+                said: Sequence[Receipt] = await self._channels[name].recall(batch, wanted.receipts)
             await self._keep(name, wanted.row, [receipt for receipt in said if receipt.level is Level.FAILED])
         except (Unavailable, TimeoutError, Unstorable) as error:
             self._log.warning("recall_waits", channel=name, alert=batch.alert, why=str(error))

@@ -4,9 +4,11 @@ them knows another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from gateway.flow.world import World
 from gateway.model.alert import Alert, AlertState, CancelKind, Info, MsgType, Reference, Status
@@ -23,6 +25,9 @@ UNSPOKEN = frozenset({"ack", "error", "draft", "scope"})
 
 STANDING = frozenset({AlertState.RELEASED, AlertState.HELD})
 """States in which an alert can still be superseded or cancelled."""
+
+NAMES = 200
+"""Names of dropped regions kept for the all-clear; more are told as a count."""
 
 KIN = 2000
 """How many messages of one event are looked at."""
@@ -115,7 +120,7 @@ def _cancel(
     cause = Cause.WITHDRAWN if kind is CancelKind.WITHDRAWN else Cause.LIFTED
     original = world.alert(ended[-1])
     infos = alert.infos or original.infos
-    _open_over(tx, world, row, replace(alert, infos=infos), cause, row.n, {"supersedes": ended[-1].identifier}, now)
+    _open_over(tx, world, row, replace(alert, infos=infos), cause, row.n, {"supersedes": ended[-1].id}, now)
     tell(tx, row, AlertState.RELEASED, now, kind.value)
     return AlertState.RELEASED
 
@@ -127,13 +132,15 @@ def _open_release(tx: Transaction, world: World, subject: Subject, ended: Sequen
     extra: dict[str, Any] = {}
     if ended and alert.status not in (Status.TEST, Status.SYSTEM):
         old = world.alert(ended[-1])
-        old_codes = resolve(old, world.tree, world.areas, ended[-1].source).codes
+        old_targets = resolve(old, world.tree, world.areas, ended[-1].source)
+        old_codes = old_targets.codes
         kind, added = update_kind(old, alert, old_codes, targets.codes), targets.codes - old_codes
         tx.alerts.set_kind(row.n, kind.value)
-        extra = {"kind": kind.value, "supersedes": old.identifier}
+        extra = {"kind": kind.value, "supersedes": ended[-1].id}
         dropped = dropped_regions(old_codes, targets.codes)
         if dropped:
-            lifted = {"leaves": sorted(dropped), "supersedes": old.identifier}
+            places = [region.name for region in _part(old_targets, dropped).summits()][:NAMES]
+            lifted = {"leaves": sorted(dropped), "places": places, "supersedes": ended[-1].id}
             _open_over(tx, world, row, replace(old, infos=old.infos), Cause.LIFTED, ended[-1].n, lifted, now)
     regions = [region.code for region in targets.summits()]
     source = world.source(row.source)
@@ -162,6 +169,12 @@ def _open_release(tx: Transaction, world: World, subject: Subject, ended: Sequen
     delay = min((choice.after for choice in choices), default=0) * 1000
     most_urgent = min(priority(alert, info, Cause.RELEASE) for info in alert.infos)
     tx.dispatches.open(row.n, row.n, Cause.RELEASE, most_urgent, now + delay, row.expires_at, plan)
+
+
+def _part(targets: Targets, codes: Collection[str]) -> Targets:
+    """Those of the targets whose leaves are among `codes`."""
+    meant = np.isin([leaf.code for leaf in targets.tree.leaves], list(codes))
+    return replace(targets, union=np.where(meant, targets.union, 0).astype(np.int32))
 
 
 def _open_over(

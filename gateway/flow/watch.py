@@ -88,7 +88,7 @@ class Watch:
 
     def _look_at(self, name: str, courier: Carrier, now: Instant) -> None:
         depth = self.depths.get(name)
-        waiting_since = depth.oldest if depth and depth.oldest is not None and depth.oldest <= now else None
+        waiting_since = depth.oldest if depth else None
         moved = max(courier.last_progress, waiting_since or 0)
         stuck = waiting_since is not None and now - moved >= STALLED_AFTER
         silence = self._silences[name]
@@ -113,9 +113,9 @@ class Watch:
         )
 
     def _tell_depths(self, depths: Sequence[Depth], now: Instant) -> None:
-        due = [depth.oldest for depth in depths if depth.oldest is not None and depth.oldest <= now]
+        waiting = [depth.oldest for depth in depths if depth.oldest is not None]
         self._metrics.outbox_pending.set(sum(depth.batches for depth in depths))
-        self._metrics.outbox_oldest_age.set((now - min(due)) / 1000 if due else 0)
+        self._metrics.outbox_oldest_age.set((now - min(waiting)) / 1000 if waiting else 0)
         for name in self._couriers:
             self._metrics.queue_depth.labels(name).set(self.depths[name].batches if name in self.depths else 0)
 

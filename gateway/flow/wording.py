@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.flow.world import World
@@ -31,12 +32,20 @@ def words(
         info=_info(alert, voice, dispatch.cause, original),
         cause=dispatch.cause,
         kind=kind,
-        regions=voice["places"],
+        regions=dispatch.targets.get("places") or voice["places"],
         original=original,
         zone=world.zone,
         own_text=own_text(world, alert, channel),
     )
-    return _render(world, channel, voice["language"], occasion)
+    rendered = _render(world, channel, voice["language"], occasion)
+    codes = dispatch.targets.get("leaves") if dispatch.roster != row.n else voice["codes"]
+    return _with_codes(rendered, codes or voice["codes"]) if world.formats.get(channel) == "broadcast" else rendered
+
+
+def _with_codes(rendered: Rendered, codes: Sequence[str]) -> Rendered:
+    """Emergency broadcasting is told the targeted divisions by code: a platform narrows them to its own."""
+    fields = (*rendered.message.fields, ("area_codes", ",".join(codes)))
+    return replace(rendered, message=replace(rendered.message, fields=fields))
 
 
 def occasion_words(world: World, alert: Alert, channel: str, voice: Mapping[str, Any]) -> Rendered:

@@ -1,11 +1,12 @@
-"""docs/configuration.md: every setting of the file, of the channels and of evidence, and every metric, from the models themselves."""
+"""docs/configuration.md: every setting of the file, of the channels and of evidence, and every metric, from the models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from gateway.channel import ChannelConfig, EvidenceConfig
@@ -18,13 +19,15 @@ HEAD = f"""\
 
 全部配置写在一个 YAML 文件里；每项都有默认值，写错的键会连同行号一起报错。本页由 `make docs` 从程序生成，不要手改。
 
-One YAML file holds all settings; `config/tongluo.yaml` is the same manual as a file to start from. This page is generated (`make docs`).
+One YAML file holds all settings; `config/tongluo.yaml` is the same manual as a file to start from. This page is generated
+by `make docs`.
 
-- The file: `--config FILE`, else `config/tongluo.yaml` of the working directory, else the defaults. Unknown keys and wrong values end the
-  start with file, line and what to do; `tongluo check` tells without starting.
+- The file: `--config FILE`, else `config/tongluo.yaml` of the working directory, else the defaults. Unknown keys and wrong
+  values end the start with file, line and what to do; `tongluo check` tells without starting.
 - The environment goes over the file: `{PREFIX}SECTION__KEY`, read as YAML, e.g. `{PREFIX}HTTP__PORT=9000`,
-  `{PREFIX}CHANNELS__SMS__RATE=200`, `{PREFIX}RELEASE__DRILLS_ONLY=true`. `TONGLUO_URL` and `TONGLUO_KEY` are the defaults of `--url` and `--key`.
-- Secrets belong into files named by `..._file` or into the environment; they are never taken from the command line and never logged.
+  `{PREFIX}CHANNELS__SMS__RATE=200`, `{PREFIX}RELEASE__DRILLS_ONLY=true`. `TONGLUO_URL` and `TONGLUO_KEY` are the defaults
+  of `--url` and `--key`.
+- Secrets belong into files named by `..._file` or into the environment; they are never logged.
 - Times of a day are `"21:30"`, durations `90s`, `10m`, `3h`, `90d` or plain seconds, shares `92%`, `0.92` or `9200bp`.
 - Relative reference files are looked for in the working directory, beside the settings file, then among the shipped ones.
 """
@@ -49,14 +52,14 @@ def _sections() -> Iterator[str]:
     yield "## Of the whole\n\n" + table(plain)
     for entry in entries(Settings):
         if entry.inner is not None:
-            note = "A list; each entry has:" if entry.many else (entry.inner.__doc__ or "").strip().splitlines()[0]
-            yield f"## `{entry.name}:` {entry.meaning}\n\n{note}\n\n" + table(_deep(entry.inner))
+            note = f"{entry.meaning} A list; each of it has:" if entry.many else entry.meaning
+            yield f"## `{entry.name}:`\n\n{note}\n\n" + table(_deep(entry.inner))
 
 
 def _channels(docs: Path) -> Iterator[str]:
     yield (
-        "## `channels:` ways to reach people\n\nBy name: `channels: {NAME: {type: TYPE, ...}}`. One type may stand there many times "
-        "under many names. Common to all:\n\n" + table(entries(ChannelConfig))
+        "## `channels:`\n\nWays to reach people, by name: `channels: {NAME: {type: TYPE, ...}}`. One type may stand there "
+        "many times under many names. Common to all:\n\n" + table(entries(ChannelConfig))
     )
     yield "### `evidence:` of a channel\n\n" + table(entries(EvidenceConfig))
     for name in TYPES:
@@ -91,19 +94,30 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def metrics() -> list[MetricWrapperBase]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A metric as /metrics shows it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def metrics() -> list[Told]:
     """Every metric."""
-    return [each for each in vars(Metrics()).values() if isinstance(each, MetricWrapperBase)]
+    known = Metrics()
+    return [_told(each) for each in vars(known).values() if each is not known.registry and hasattr(each, "collect")]
 
 
-def metric_name(metric: MetricWrapperBase) -> str:
-    """The name under which /metrics shows it."""
-    described = next(iter(metric.describe()))
-    return f"{described.name}_total" if described.type == "counter" else described.name
+def _told(collector: Collector) -> Told:
+    family = next(iter(collector.collect()))
+    labels: tuple[str, ...] = getattr(collector, "_labelnames", getattr(family, "_labelnames", ()))
+    suffix = "_total" if family.type == "counter" else ""
+    return Told(family.name + suffix, family.type, labels, family.documentation)
 
 
 def _metrics() -> Iterator[str]:
     for metric in metrics():
-        described = next(iter(metric.describe()))
-        labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
-        yield f"| `{metric_name(metric)}` | {described.type} | {labels} | {described.documentation} |"
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |"

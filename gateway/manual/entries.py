@@ -1,5 +1,5 @@
-"""What there is to be set: every field of a settings model as an entry with its name, default and sentence. The pages and the sample
-file are written from these.
+"""What there is to be set: every field of a settings model as an entry with its name, default and sentence. The pages and
+the sample file are written from these.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gateway.settings import Percent, Seconds
 
 TYPES = ("sms", "loudspeaker", "webhook", "wechat", "broadcast")
 COMMON = tuple(ChannelConfig.model_fields)
+PERCENT, SECONDS = get_args(Percent)[1], get_args(Seconds)[1]
 UNITS = {86400: "d", 3600: "h", 60: "m"}
 
 
@@ -39,7 +40,7 @@ class Entry:
     def sentence(self) -> str:
         """What it means, with the words it may be."""
         words = " | ".join(self.choices)
-        return f"{self.meaning} ({words})" if words else self.meaning
+        return f"{self.meaning} ({words})" if len(self.choices) > 1 else self.meaning
 
 
 def entries(model: type[BaseModel], meanings: Mapping[str, str] | None = None) -> Iterator[Entry]:
@@ -59,12 +60,13 @@ def channel_config(type_name: str) -> type[ChannelConfig]:
 
 def channel_meanings(docs: Path, type_name: str) -> dict[str, str]:
     """What the type's own page says of its settings, by name."""
-    page = (docs / "channels" / f"{type_name}.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[^|]+`) \|[^|]*\| (.+) \|$", page, re.MULTILINE)
+    page = docs / "channels" / f"{type_name}.md"
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    rows = re.findall(r"^\| (`[^|]+`) \|[^|]*\| (.+) \|$", text, re.MULTILINE)
     found: dict[str, str] = {}
     for names, meaning in rows:
         for name in re.findall(r"`(\w+)`", names):
-            found.setdefault(name, meaning.replace("\\|", "|").split(". ")[0].strip())
+            found.setdefault(name, meaning.replace("\\|", "|").strip())
     return found
 
 
@@ -101,9 +103,9 @@ def _is_many(annotation: Any) -> bool:
 
 
 def _readable(value: Any, field: FieldInfo) -> Any:
-    if Percent.__metadata__[0] in field.metadata:
+    if PERCENT in field.metadata:
         return f"{value / 100:g}%"
-    if Seconds.__metadata__[0] in field.metadata and value:
+    if SECONDS in field.metadata and value:
         unit = next((unit for unit in UNITS if value % unit == 0), 1)
         return f"{value // unit}{UNITS.get(unit, 's')}"
     return _plain(value)

@@ -1,4 +1,5 @@
-"""config/tongluo.yaml: the demonstration's settings, with every other setting beside them as a comment: name, default, one sentence.
+"""config/tongluo.yaml: the demonstration's settings, with every other setting beside them as a comment: name, default, and
+one sentence.
 
 The values that stand in the file are kept as they are; the comments are made anew.
 """
@@ -12,29 +13,27 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from gateway.manual.entries import Entry, as_yaml, channel_config, channel_meanings, entries
+from gateway.channel import ChannelConfig, EvidenceConfig
+from gateway.manual.entries import COMMON, Entry, as_yaml, channel_config, channel_meanings, entries
 from gateway.settings import Settings
 
 HEAD = """\
 # 铜锣 Tongluo: settings. 每一项都在这里：注释掉的行写着默认值，要改就去掉行首的 "# "。说明见 docs/configuration.md。
 #
-# Every setting stands here with its default and one sentence; a line that begins with "# " and a name is not set. The values that are
-# set are those of the demonstration (`make run`), which points each channel at a simulator on loopback. The comments are made by
-# `make docs`; the values are yours.
+# Every setting stands here with its default and one sentence; a line that begins with "# " and a name is not set. The values
+# that are set are those of the demonstration (`make run`), which points each channel at a simulator on loopback. The comments
+# are made by `make docs`; the values are yours.
 """
-
-WIDTH = 120
 
 
 def commented(text: str, docs: Path) -> str:
     """The file anew: the values of `text`, the comments of the models."""
     values = yaml.safe_load(text)
-    blocks = [HEAD]
-    for entry in entries(Settings):
-        blocks.append(
-            "\n".join(_channels(values["channels"], docs) if entry.name == "channels" else _top(entry, values))
-        )
-    return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"
+    sections = (
+        _channels(values["channels"], docs) if entry.name == "channels" else _top(entry, values)
+        for entry in entries(Settings)
+    )
+    return "\n\n".join([HEAD.strip(), *("\n".join(section).strip("\n") for section in sections)]) + "\n"
 
 
 def _top(entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
@@ -51,9 +50,7 @@ def _top(entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
 
 def _list(entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
     """The fields that an item may have, then the items."""
-    yield "# Each has:"
-    for field in entries(entry.inner or BaseModel):
-        yield f"#   {_pair(field.name, field.default or '...')}   # {field.sentence}"
+    yield from _each("Each has:", entry.inner or BaseModel)
     if not values.get(entry.name):
         yield "# " + _pair(entry.name, entry.default)
         return
@@ -61,14 +58,28 @@ def _list(entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  - {as_yaml(item)}" for item in values[entry.name])
 
 
+def _each(title: str, model: type[BaseModel]) -> Iterator[str]:
+    yield f"# {title}"
+    for field in entries(model):
+        yield f"#   {_pair(field.name, field.default or '...')}   # {field.sentence}"
+
+
 def _channels(channels: Mapping[str, Any], docs: Path) -> Iterator[str]:
-    yield "# ---- channels: ways to reach people, by name; the settings of each type in docs/channels/."
+    yield "# ---- channels: ways to reach people, by name; more on each type in docs/channels/."
+    yield from _each("Common to all:", ChannelConfig)
+    yield from _each("Evidence of a channel:", EvidenceConfig)
     yield "channels:"
     for name, values in channels.items():
         yield f"  {name}:"
         meanings = channel_meanings(docs, values["type"])
-        yield from ("  " + line for line in _settings(entries(channel_config(values["type"]), meanings), values, ""))
+        own = (each for each in entries(channel_config(values["type"]), meanings) if _told(each, values))
+        yield from ("  " + line for line in _settings(own, values, ""))
         yield ""
+
+
+def _told(entry: Entry, values: Mapping[str, Any]) -> bool:
+    """What is common to all channels is told once, and stands with a channel only where it is set."""
+    return entry.name not in COMMON or entry.name in values
 
 
 def _settings(settings: Iterator[Entry], values: Mapping[str, Any], mark: str) -> Iterator[str]:

@@ -92,7 +92,8 @@ class Batch:
 
     `alert` and `identifier` name the alert (ours and the sender's); `cause` tells a warning from its withdrawal;
     `grade` is `red` ... `unknown`; `event_code` the national five-character code or ""; `status` CAP's status;
-    `attempt` counts from 1. Nothing may be sent after `expires_at`.
+    `attempt` counts from 1. Nothing may be sent after `expires_at`; `supersedes` is our id of
+    the alert that this one replaces or ends.
     """
 
     alert: str

@@ -143,7 +143,7 @@ class BatchRow:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What waits in the outbox of one channel: batches and endpoints, and since when the oldest that is due."""
+    """What waits in the outbox of one channel: batches and endpoints, and since when the oldest of them waits."""
 
     channel: str
     batches: int
@@ -211,6 +211,10 @@ class Alerts(Protocol):
 
     def set_plan(self, n: int, plan: Mapping[str, Any]) -> None: ...
     def set_kind(self, n: int, kind: str) -> None: ...
+    def add_findings(self, n: int, findings: Sequence[Mapping[str, Any]]) -> None:
+        """Note what became known about an alert after it was accepted, such as a missing translation."""
+        ...
+
     def attach(self, n: int, name: str, content: bytes) -> None: ...
     def released(self) -> list[AlertRow]:
         """Alerts in state released."""

@@ -15,6 +15,9 @@ from gateway.ports.store import BatchRow, Store
 PREFETCH = 8
 """Batches looked up at once. When new work appears they are looked up again, so that a red one overtakes."""
 
+LOOK_AGAIN = 1.0
+"""Seconds. Work may also come from another process: `tongluo deadletters replay` beside a running gateway."""
+
 
 class EmbeddedQueue:
     """See `ports.queue.Queue`."""
@@ -45,7 +48,7 @@ class EmbeddedQueue:
             self._awake[channel].set()
 
     async def _due(self, channel: str) -> list[BatchRow]:
-        now, in_hand = self._clock.now(), self._in_hand[channel]
+        now, in_hand = self._clock.now(), frozenset(self._in_hand[channel])  # who lays one down meanwhile has changed it
         due = await self._store.read(lambda tx: tx.outbox.due(channel, now, PREFETCH + len(in_hand)))
         return [row for row in due if row.n not in in_hand]
 
@@ -56,7 +59,7 @@ class EmbeddedQueue:
         if due is not None:
             waits.append(asyncio.create_task(self._until(due)))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()

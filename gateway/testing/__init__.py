@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def __getattr__(name: str) -> object:
     if name == "ChannelContract":
         import pytest
 
-        pytest.register_assert_rewrite("gateway.testing.contract")
+        if "gateway.testing.contract" not in sys.modules:
+            pytest.register_assert_rewrite("gateway.testing.contract", "gateway.testing.judging")
         from gateway.testing.contract import ChannelContract
 
         return ChannelContract

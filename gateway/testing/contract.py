@@ -15,9 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from pydantic import ValidationError
@@ -30,6 +29,8 @@ from gateway.testing.samples import DRILL, NONSENSE, TEXTS, long_text
 from gateway.testing.stage import HOUR, LIMIT, Harness, Stage
 
 CANCELLATIONS = 8
+GRACE = 0.2
+"""Seconds in which a receipt that should not come has time to come."""
 TROUBLES = [trouble for trouble in Trouble if trouble is not Trouble.NONE]
 
 
@@ -37,6 +38,8 @@ class ChannelContract(ABC):
     """Subclass it in a test module, with a name that begins with `Test`."""
 
     pytestmark = pytest.mark.asyncio
+    patience: ClassVar[float] = 30.0
+    """Seconds after which something that had to come counts as absent."""
 
     @abstractmethod
     def make(self, folder: Path) -> AbstractAsyncContextManager[Harness]:
@@ -45,7 +48,7 @@ class ChannelContract(ABC):
     @pytest_asyncio.fixture
     async def stage(self, tmp_path: Path) -> AsyncIterator[Stage]:
         """The gateway's end, between the channel and its simulator."""
-        async with self.make(tmp_path) as harness, Stage(harness, tmp_path) as stage:
+        async with self.make(tmp_path) as harness, Stage(harness, tmp_path, self.patience) as stage:
             yield stage
 
     @pytest_asyncio.fixture
@@ -80,6 +83,7 @@ class ChannelContract(ABC):
         batch = stage.batch(min(3, channel.traits.max_batch))
         outcome = await stage.attempt(channel, batch)
         await judging.all_proven(stage, channel, batch, outcome)
+        await asyncio.sleep(GRACE)
         above = [receipt for receipt in stage.journal if receipt.level > channel.traits.proves]
         assert not above, f"traits.proves is {channel.traits.proves.label}, reported was {above[0]}"
 
@@ -93,7 +97,8 @@ class ChannelContract(ABC):
     async def test_sends_at_the_same_time_do_not_mix(self, stage: Stage, channel: Channel) -> None:
         count, sends = min(20, channel.traits.max_batch), min(8, max(2, channel.traits.parallel))
         batches = [
-            stage.batch(count, f"第{number}号预警", first=number * count, dispatch=f"d{number}") for number in range(sends)
+            stage.batch(count, f"第{number}号预警", first=number * count, dispatch=f"d{number}")
+            for number in range(sends)
         ]
         outcomes = await asyncio.gather(*(stage.attempt(channel, batch) for batch in batches))
         for batch, outcome in zip(batches, outcomes, strict=True):
@@ -124,7 +129,9 @@ class ChannelContract(ABC):
         batch = stage.batch(min(5, channel.traits.max_batch))
         outcome = await stage.attempt(channel, batch)
         if judging.unproven(channel, batch, outcome, stage.journal):
-            await stage.eventually(lambda: stage.refusals, "traits.proves more than send gives, but nothing is reported")
+            await stage.eventually(
+                lambda: stage.refusals, "traits.proves more than send gives, but nothing is reported"
+            )
         stage.full = False
         await judging.all_proven(stage, channel, batch, outcome)
 
@@ -177,7 +184,10 @@ class ChannelContract(ABC):
             await stage.until_sent(channel, stage.batch(1))
 
     @pytest.mark.parametrize("name", NONSENSE)
-    async def test_an_answer_that_is_none_raises_nothing_strange(self, stage: Stage, channel: Channel, name: str) -> None:
+    async def test_an_answer_that_is_none_raises_nothing_strange(
+        self, stage: Stage, channel: Channel, name: str
+    ) -> None:
+        await stage.until_sent(channel, stage.batch(1, dispatch="before"))
         await stage.play(Trouble.RAVES, NONSENSE[name])
         batch = stage.batch(min(3, channel.traits.max_batch))
         judging.account(channel, batch, await stage.attempt(channel, batch, LIMIT))
@@ -257,16 +267,15 @@ class ChannelContract(ABC):
         assert not told, f"an address in full: {told[0][:300]}"
 
     async def test_it_leaves_nothing_behind(self, stage: Stage) -> None:
-        before = set(threading.enumerate())
+        threads = set(threading.enumerate())
         for trouble in (Trouble.NONE, Trouble.REFUSES):
-            tasks = asyncio.all_tasks()
             await stage.play(trouble)
-            async with stage.opened() as channel:
-                await stage.attempt(channel, stage.batch(1), LIMIT)
-            await stage.eventually(lambda: not any(relay.open for relay in stage.relays), "a connection was left open")
-            await stage.settled(tasks)
-        threads = [one for one in set(threading.enumerate()) - before if not one.name.startswith("asyncio_")]
-        assert threads == [], "a thread was left behind"
+            with stage.watched() as tasks:
+                async with stage.opened() as channel:
+                    await stage.attempt(channel, stage.batch(1), LIMIT)
+            await stage.all_ended(tasks)
+        left = [one for one in set(threading.enumerate()) - threads if not one.name.startswith("asyncio_")]
+        assert left == [], "a thread was left behind"
         stage.nothing_uncaught()
 
 

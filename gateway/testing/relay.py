@@ -56,18 +56,16 @@ class Relay:
         """Connections that the channel holds."""
         return len(self._connections)
 
-    async def play(self, trouble: Trouble) -> None:
-        """From now on this trouble, on new connections and on those there are; with NONE a client has to come anew."""
-        self._trouble, self._answer = trouble, b""
+    async def play(self, trouble: Trouble, answer: bytes = b"") -> None:
+        """From now on this trouble, on new connections and on those there are; with NONE a client has to come anew.
+
+        RAVES answers everything with `answer` and the end of the connection, or goes on with random bytes if there is none.
+        """
+        self._trouble, self._answer = trouble, answer
         if trouble in (Trouble.NONE, Trouble.REFUSES):
             await self._deafen()
         if trouble is not Trouble.REFUSES:
             await self._listen()
-
-    async def answer(self, nonsense: bytes) -> None:
-        """From now on everything is answered with these bytes and the end of the connection, and nothing is passed on."""
-        await self.play(Trouble.RAVES)
-        self._answer = nonsense
 
     async def _listen(self) -> None:
         if self._server is None:
@@ -84,6 +82,9 @@ class Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it was accepted while we stopped to listen
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._carry(reader, writer))
         self._connections[task] = writer
         task.add_done_callback(lambda done: self._connections.pop(done, None))

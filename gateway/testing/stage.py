@@ -10,6 +10,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -40,11 +41,8 @@ HOUR = 3_600_000
 FIRST, STEP = 40, 3
 """Ordinals of the kit's endpoints are 40, 43, 46 ...: never their places in the batch."""
 
-LIMIT = 3.0
+LIMIT = 2.0
 """Seconds that the kit, as the gateway's `timeout`, lets a send last while the far side misbehaves."""
-
-PATIENCE = 30.0
-"""Seconds after which something that had to come counts as absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +81,11 @@ class Stage:
     """`async with Stage(harness, folder) as stage, stage.opened() as channel:`
 
     journal: what was reported; while `full`, nothing can be stored and `refusals` counts. lines: what was logged.
-    stray: errors that nobody caught.
+    stray: errors that nobody caught. patience: seconds after which something that had to come counts as absent.
     """
 
-    def __init__(self, harness: Harness, folder: Path) -> None:
-        self.harness, self.far, self.folder = harness, harness.simulator, folder
+    def __init__(self, harness: Harness, folder: Path, patience: float = 30.0) -> None:
+        self.harness, self.far, self.patience = harness, harness.simulator, patience
         self.journal: list[Receipt] = []
         self.full = False
         self.refusals = 0
@@ -95,11 +93,12 @@ class Stage:
         self.stray: list[str] = []
         self.relays: list[Relay] = []
         self.callback_url = ""
-        self._clock = SystemClock()
+        self._clock, self._data = SystemClock(), folder / "channel"
         self._routes: dict[int, int] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._data.mkdir)
         async with AsyncExitStack() as stack:
             stack.enter_context(_listening(self.lines))
             stack.enter_context(_catching(self.stray))
@@ -160,10 +159,10 @@ class Stage:
         }
         return Batch(**(values | changes))
 
-    async def attempt(self, channel: Channel, batch: Batch, limit: float = PATIENCE) -> Outcome:
-        """Send as the gateway sends, within `limit` seconds. Fails on any error that is no ChannelError."""
+    async def attempt(self, channel: Channel, batch: Batch, limit: float | None = None) -> Outcome:
+        """Send as the gateway sends, within `limit` seconds (patience). Fails on any error that is no ChannelError."""
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit or self.patience):
                 return Outcome(await channel.send(batch))
         except (ChannelError, TimeoutError) as error:
             return Outcome((), error)
@@ -171,10 +170,10 @@ class Stage:
             raise AssertionError(f"send raised {error!r}: channels raise ChannelError and nothing else") from error
 
     async def until_sent(self, channel: Channel, batch: Batch) -> None:
-        """Try again until every endpoint is handed over. Fails after `PATIENCE`, with the last outcome."""
+        """Try again until every endpoint is handed over. Fails in the end, with the last outcome."""
         last, left = Outcome(()), {endpoint.ordinal for endpoint in batch.endpoints}
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 while left:
                     last = await self.attempt(channel, batch, LIMIT)
                     left -= last.proven
@@ -182,19 +181,67 @@ class Stage:
         except TimeoutError:
             raise AssertionError(f"endpoints {sorted(left)} were never handed over; at last: {last}") from None
 
-    async def play(self, trouble: Trouble) -> None:
-        """Make the far side misbehave, or behave again."""
+    async def cancelled(self, channel: Channel, batch: Batch, after: float) -> None:
+        """Begin to send and cancel it `after` seconds, as a stop or a withdrawal does. Fails if it does not end."""
+        task = asyncio.ensure_future(channel.send(batch))
+        await asyncio.sleep(after)
+        task.cancel()
+        await asyncio.wait({task}, timeout=self.patience)
+        assert task.done(), "send goes on although it was cancelled"
+        error = None if task.cancelled() else task.exception()
+        assert error is None or isinstance(error, ChannelError), f"a cancelled send raised {error!r}"
+
+    async def play(self, trouble: Trouble, answer: bytes = b"") -> None:
+        """Make the far side misbehave, or behave again; see `Relay.play`."""
         for relay in self.relays:
-            await relay.play(trouble)
+            await relay.play(trouble, answer)
 
     async def eventually(self, condition: Callable[[], object], otherwise: str) -> None:
         """Return once `condition()` holds; fail with `otherwise` if it never does."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 while not condition():
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise AssertionError(otherwise) from None
+
+    async def all_arrived(self, batch: Batch) -> None:
+        """Return once the far side has the text for every address of the batch."""
+        await self.eventually(
+            lambda: all(self.arrived(batch).values()),
+            f"handed over was {batch.message.text!r} to {len(batch.endpoints)}, the far side has {self.far.received[-3:]}",
+        )
+
+    def nothing_uncaught(self) -> None:
+        """Fail on exceptions in tasks that nobody awaited."""
+        gc.collect()
+        assert not self.stray, f"an exception that nobody caught: {self.stray[0]}"
+
+    @contextmanager
+    def watched(self) -> Iterator[list[asyncio.Task[Any]]]:
+        """The tasks that are made inside, by this task and by those it makes; what the simulator makes is not among them."""
+        tasks: list[asyncio.Task[Any]] = []
+        inside = ContextVar("inside", default=False)
+        loop = asyncio.get_running_loop()
+
+        def note(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+            task = asyncio.Task(work, loop=loop, **more)
+            if inside.get():
+                tasks.append(task)
+            return task
+
+        token = inside.set(True)
+        loop.set_task_factory(note)
+        try:
+            yield tasks
+        finally:
+            loop.set_task_factory(None)
+            inside.reset(token)
+
+    async def all_ended(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        """Return once the channel holds no connection and none of these tasks runs."""
+        await self.eventually(lambda: not any(relay.open for relay in self.relays), "a connection was left open")
+        await self.eventually(lambda: all(task.done() for task in tasks), "a task was left behind")
 
     def arrived(self, batch: Batch) -> dict[str, list[dict[str, Any]]]:
         """What the far side took for the addresses of `batch` (and its text), by address."""
@@ -206,9 +253,7 @@ class Stage:
         return wanted
 
     def _context(self, http: aiohttp.ClientSession) -> Context:
-        data = self.folder / "channel"
-        data.mkdir(exist_ok=True)
-        return Context(NAME, http, self._report, _logger(self.lines), self._clock, data, self.callback_url)
+        return Context(NAME, http, self._report, _logger(self.lines), self._clock, self._data, self.callback_url)
 
     async def _report(self, receipts: Sequence[Receipt]) -> None:
         await asyncio.sleep(0)

@@ -176,10 +176,10 @@ class Town:
 
     async def _settled(self) -> bool:
         await asyncio.sleep(0.02)  # steps that were just woken look at the clock first
-        now, folder = self.now, self.gateway.folder
+        now, folder, channels = self.now, self.gateway.folder, self.gateway.couriers
 
         def quiet(tx: Any) -> bool:
-            due = [depth for depth in tx.outbox.depths() if depth.oldest is not None and depth.oldest <= now]
+            due = [batch for name in channels for batch in tx.outbox.due(name, now, 1)]
             overdue = tx.alerts.overdue(now) or tx.outbox.any_overdue(now)
             planned = (tx.dispatches.next_due() or now + 1) > now
             return planned and not (due or overdue or tx.journal.after(folder.seq, 1))
@@ -275,7 +275,10 @@ async def town(
     names = channels or ("sms",)
     async with AsyncExitStack() as stack:
         sides = {
-            name: await stack.enter_async_context(_far_side(name, clock, (far or {}).get(name, {}))) for name in names
+            name: await stack.enter_async_context(
+                await asyncio.to_thread(_far_side, name, clock, (far or {}).get(name, {}))
+            )
+            for name in names
         }
         platform = sides["broadcast"].address if "broadcast" in sides else "http://127.0.0.1:9/ebd"
         sinks = {**SINKS, "broadcast": platform}

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 HEADER_SECONDS = 15.0
-SHUTDOWN_SECONDS = 5.0
+SHUTDOWN_SECONDS = 2.0
 
 
 @asynccontextmanager
