@@ -22,6 +22,9 @@ from gateway.model.roster import PPM
 EARTH = 6_371_008.8
 """Mean radius of the earth in metres."""
 
+MENDABLE = 64
+"""Corners up to which a ring that crosses itself is mended."""
+
 CORNERS = 64
 """A circle cuts boundaries as a polygon of so many corners."""
 
@@ -68,6 +71,7 @@ class Locator:
         self._reach = np.array([REACH.get(standings[n].level, FARTHEST) for n in pointed], dtype=float)
         self._points = shapely.STRtree(np.asarray(shapely.points(self._lon, self._lat)))
         self._polygons = shapely.STRtree(self._shapes)
+        self._hearts = shapely.STRtree(shapely.point_on_surface(self._shapes))
 
     def cover(self, polygons: Iterable[Polygon], circles: Iterable[Circle]) -> Shares:
         """The share of each leaf inside the union of the shapes. Circles of radius 0 are points: see `holding`."""
@@ -81,7 +85,10 @@ class Locator:
             inside = self._metres(circle.lat, circle.lon, near) <= circle.radius + 1e-6
             shares[self._pointed[near[inside]]] = PPM
         if len(self._bounded):
-            self._cut(shares, shapely.union_all([*shapes, *(ring(circle) for circle in rounds)]))
+            sound = [mended(shape) for shape in shapes if not tangled(shape)]
+            self._cut(shares, shapely.union_all([*sound, *(ring(circle) for circle in rounds)]))
+            for shape in filter(tangled, shapes):
+                shares[self._bounded[self._hearts.query(shape, predicate="intersects")]] = PPM
         return shares
 
     def holding(self, lat: float, lon: float) -> tuple[NDArray[np.int64], float]:
@@ -133,12 +140,21 @@ def haversine(lat: float, lon: float, lats: NDArray[np.float64], lons: NDArray[n
 
 
 def surface(polygon: Polygon) -> BaseGeometry:
-    """A CAP polygon as a geometry in (longitude, latitude); a ring that crosses itself is mended, not refused."""
+    """A CAP polygon as a geometry in (longitude, latitude), as it is: whether a point lies in it is clear (even-odd) even where the
+    ring crosses itself."""
     corners = np.asarray(polygon, dtype=float)[:, ::-1]
-    if len(corners) < 4:
-        return shapely.MultiPoint(corners)
-    shape = shapely.Polygon(corners)
+    return shapely.MultiPoint(corners) if len(corners) < 4 else shapely.Polygon(corners)
+
+
+def mended(shape: BaseGeometry) -> BaseGeometry:
+    """The same surface without crossings, so that boundaries can be cut by it."""
     return shape if shape.is_valid else make_valid(shape)
+
+
+def tangled(shape: BaseGeometry) -> bool:
+    """Does a ring of many corners cross itself? It may do so millions of times: mending it could take minutes and gigabytes, so
+    leaves with a boundary are then in or out by one point of theirs."""
+    return bool(shapely.get_num_coordinates(shape) > MENDABLE) and not shape.is_valid
 
 
 def ring(circle: Circle) -> BaseGeometry:

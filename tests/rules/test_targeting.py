@@ -1,12 +1,14 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import shapely
 from small_county import EAST, NORTH, REGIONS, UPPER, WEST, alert, codes, info, shaped, square
 
 from gateway.model.alert import Area, Circle, NameValue
-from gateway.model.region import NamedArea
-from gateway.rules.locating import EARTH
+from gateway.model.region import NamedArea, RegionLevel
+from gateway.model.roster import PPM
+from gateway.rules.locating import EARTH, Locator, Standing
 from gateway.rules.targeting import Atlas, Resolved, Targets, resolve, resolve_area
 from gateway.rules.tree import Tree
 
@@ -205,3 +207,18 @@ def test_summits_are_the_fewest_regions_that_say_the_target() -> None:
     assert [region.name for region in only_city.summits()] == [
         "甲市"
     ]  # an only child is never called by its parent's name
+
+
+def test_a_ring_that_crosses_itself_a_million_times_is_judged_at_once() -> None:
+    spots = np.random.default_rng(1).random((20_000, 2)) + (41.0, 123.0)
+    star = (*map(tuple, spots.tolist()), tuple(spots[0].tolist()))
+    leaves = [Standing(RegionLevel.VILLAGE, 41.5, 123.5 + step / 1000) for step in range(100)]
+    bounded = [Standing(RegionLevel.VILLAGE, boundary=shapely.box(123, 41, 124, 42))]
+    outside = [
+        Standing(RegionLevel.VILLAGE, 43.0, 123.5),
+        Standing(RegionLevel.VILLAGE, boundary=shapely.box(130, 41, 131, 42)),
+    ]
+    shares = Locator([*leaves, *bounded, *outside]).cover([star], [])
+    assert set(shares.tolist()) <= {0, PPM}
+    assert shares[:100].any()
+    assert shares[-2:].tolist() == [0, 0]
