@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run ## start the demonstration on 127.0.0.1:$(PORT), with sample data and simulators (SAMPLE=0: no sample alert)
+run: $(VENV)/.run ## start the demonstration on 127.0.0.1:8080 (PORT=n, SAMPLE=0: without a sample alert)
 	@$(BIN)/tongluo demo --port $(PORT) $(if $(filter 0,$(SAMPLE)),--no-sample)
 
 test: $(VENV)/.dev services ## run every test (STRICT=1: a missing program is a failure)
@@ -55,7 +55,7 @@ wheel: $(VENV)/.dev ## build dist/tongluo-*.whl and the source distribution
 # Programs that some tests drive. Missing ones are installed where that is possible (Debian, root); elsewhere their tests
 # are skipped, and the last line of `make test` says so.
 services: ## install the programs that tests drive (as root on Debian)
-	@missing=""; for program in chromium espeak-ng mosquitto; do \
+	@missing=""; for program in curl chromium espeak-ng mosquitto; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	case "$$missing" in *chromium*) missing="$$missing fonts-noto-cjk";; esac; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

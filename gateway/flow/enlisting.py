@@ -233,7 +233,8 @@ def _possibly_reached(leaf: RosterLeaf, people: int) -> RosterLeaf:
 
 def _runs(keys: Sequence[tuple[str, int]]) -> list[list[Any]]:
     starts = [at for at, key in enumerate(keys) if at == 0 or keys[at - 1] != key]
-    return [[*keys[first], first, end - first] for first, end in zip(starts, [*starts[1:], len(keys)], strict=True)]
+    ends = [*starts[1:], len(keys)][: len(starts)]
+    return [[*keys[first], first, end - first] for first, end in zip(starts, ends, strict=True)]
 
 
 def _header(

@@ -136,11 +136,9 @@ class SqlOutbox:
         return {row[0]: row[1] for row in self._connection.execute(given_up.group_by(batch.c.channel))}
 
     def revive(self, n: int, now: Instant) -> bool:
-        query = update(batch).where(batch.c.n == n, batch.c.state == WorkState.DEAD.value)
-        return (
-            self._connection.execute(query.values(state=WorkState.PENDING.value, not_before=now, attempts=0)).rowcount
-            == 1
-        )
+        dead = update(batch).where(batch.c.n == n, batch.c.state == WorkState.DEAD.value)
+        anew = {"state": WorkState.PENDING.value, "not_before": now, "created_at": now, "attempts": 0}
+        return self._connection.execute(dead.values(**anew)).rowcount == 1
 
     def of_dispatch(self, number: int) -> list[BatchRow]:
         query = select(batch).where(batch.c.dispatch == number).order_by(batch.c.n)

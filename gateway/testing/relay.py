@@ -73,6 +73,7 @@ class Relay:
 
     async def _deafen(self) -> None:
         if self._server is not None:
+            await _stop_accepting(self._server)
             self._server.close()
             self._server = None
         tasks = list(self._connections)
@@ -80,11 +81,9 @@ class Relay:
             writer.transport.abort()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await _few_turns()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:  # it was accepted while we stopped to listen
-            writer.transport.abort()
-            return
         task = asyncio.create_task(self._carry(reader, writer))
         self._connections[task] = writer
         task.add_done_callback(lambda done: self._connections.pop(done, None))
@@ -135,6 +134,19 @@ async def _first_to_end(ways: set[asyncio.Task[None]]) -> None:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _stop_accepting(server: asyncio.Server) -> None:
+    """asyncio loses the socket of a connection that it is just taking when its server is closed: let it finish first."""
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    await _few_turns()
+
+
+async def _few_turns() -> None:
+    """What the loop has begun about connections, here and at the simulator, comes to its end."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _bound(port: int) -> socket.socket:

@@ -109,12 +109,18 @@ def _matching(book: Book, states: list[str], filters: Mapping[str, str]) -> NDAr
     return matching
 
 
+def _level(times: list[int]) -> Level | None:
+    """What an endpoint came to: `delivered` and up beat `failed`, which beats what was merely handed over."""
+    best = max((level for level in Level if times[level] < NEVER), default=None)
+    lost = times[Level.FAILED] < NEVER and (best is None or best < Level.DELIVERED)
+    return Level.FAILED if lost else best
+
+
 def _item(book: Book, ordinal: int, names: tuple[str, str], states: list[str], attempts: NDArray[np.int64]) -> Json:
     roster, times = book.roster, book.times[:, ordinal].tolist()
     leaf = int(roster.endpoint_leaf[ordinal])
-    proven = [level for level in Level if level is not Level.FAILED and times[level] < NEVER]
     failed = int(book.failure[ordinal])
-    level = max(proven, default=Level.FAILED if times[Level.FAILED] < NEVER else None)
+    level = _level(times)
     return {
         "endpoint": names[0] or str(ordinal),
         "unit": masked_address(names[1]),

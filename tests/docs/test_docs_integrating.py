@@ -26,6 +26,7 @@ PAGE = (DOCS / "integrating.md").read_text(encoding="utf-8")
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 HERE = "http://127.0.0.1:8080"
 BIN = Path(sys.executable).parent
+pytestmark = pytest.mark.timeout(300)
 MARK = "=====end of block====="
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

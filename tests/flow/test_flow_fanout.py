@@ -154,6 +154,23 @@ async def test_an_update_that_adds_a_village_speaks_aloud_there_alone(tmp_path: 
         assert book.planned[speakers].tolist().count(True) == 1
 
 
+async def test_a_cancel_before_anybody_was_told_tells_nobody(tmp_path: Path) -> None:
+    async with core(tmp_path) as it:
+        it.far["sms"].manner = "gone"
+        await it.post(cap(it.clock))
+        named = reference(it.clock)
+        await it.settle()
+        it.clock.forward(1)
+        cancel = await it.post(cap(it.clock, "C-1", msg_type="Cancel", references=named))
+        it.far["sms"].manner = "answer"
+        it.clock.forward(60)
+        await it.settle()
+        assert it.far["sms"].taken == []
+        told = await it.read(lambda tx: tx.dispatches.of_alert(2))
+        assert [dispatch.state for dispatch in told] == ["planned"]
+        assert (await it.coverage(cancel.id)).target is None
+
+
 async def test_an_update_that_drops_a_village_tells_it_so(tmp_path: Path) -> None:
     async with core(tmp_path) as it:
         await it.post(cap(it.clock, region=QINGYUAN))

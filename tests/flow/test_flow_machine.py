@@ -238,6 +238,8 @@ class Life(RuleBasedStateMachine):
         assert len({known.id for known in self.posted}) == len(self.posted) == len(kept)
 
     def _nobody_unexpected_and_nobody_forgotten(self, books: Books) -> None:
+        for dispatch in books.dispatches.values():
+            assert dispatch.state != "open" or dispatch.due_at > self.it.clock.now(), f"{dispatch} was never planned"
         for name, far in self.it.far.items():
             meant: dict[tuple[str, int], BatchRow] = {}
             for id, dispatch in books.dispatches.items():

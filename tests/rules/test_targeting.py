@@ -210,7 +210,7 @@ def test_summits_are_the_fewest_regions_that_say_the_target() -> None:
 
 
 def test_a_ring_that_crosses_itself_a_million_times_is_judged_at_once() -> None:
-    spots = np.random.default_rng(1).random((20_000, 2)) + (41.0, 123.0)
+    spots = np.array((41.0, 123.0)) + np.random.default_rng(1).random((20_000, 2))
     star = (*map(tuple, spots.tolist()), tuple(spots[0].tolist()))
     leaves = [Standing(RegionLevel.VILLAGE, 41.5, 123.5 + step / 1000) for step in range(100)]
     bounded = [Standing(RegionLevel.VILLAGE, boundary=shapely.box(123, 41, 124, 42))]
