@@ -48,7 +48,8 @@ class EmbeddedQueue:
             self._awake[channel].set()
 
     async def _due(self, channel: str) -> list[BatchRow]:
-        now, in_hand = self._clock.now(), frozenset(self._in_hand[channel])  # who lays one down meanwhile has changed it
+        now = self._clock.now()
+        in_hand = frozenset(self._in_hand[channel])  # who lays one down meanwhile has changed it
         due = await self._store.read(lambda tx: tx.outbox.due(channel, now, PREFETCH + len(in_hand)))
         return [row for row in due if row.n not in in_hand]
 

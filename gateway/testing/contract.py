@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from gateway.channel import Callback, Channel, ChannelConfig, ChannelError, Leve
 from gateway.model.receipt import TEMPORARY
 from gateway.testing import judging
 from gateway.testing.relay import Trouble
-from gateway.testing.samples import DRILL, NONSENSE, TEXTS, long_text
+from gateway.testing.samples import DRILL, NONSENSE, STRANGE, TEXTS, long_text
 from gateway.testing.stage import HOUR, LIMIT, Harness, Stage
 
 CANCELLATIONS = 8
@@ -243,14 +244,13 @@ class ChannelContract(ABC):
                     receipts = await channel.recall(batch, outcome.receipts)
                     assert {receipt.endpoint for receipt in receipts} <= judging.ordinals(batch)
 
-    @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"null", b"[[1]]", b"<a><b/></a>", b'{"receipts": [7]}'])
-    async def test_a_stranger_at_the_callback_moves_nothing(self, stage: Stage, channel: Any, body: bytes) -> None:
+    async def test_a_stranger_at_the_callback_moves_nothing(self, stage: Stage, channel: Any) -> None:
         if not hasattr(channel, "callback"):
             pytest.skip("no callback")
-        for method in ("GET", "POST"):
-            reply = await channel.callback(Callback(method, f"/callbacks/{body!r}", {}, {}, body))
+        for method, body in product(("GET", "POST"), STRANGE):
+            reply = await channel.callback(Callback(method, "/callbacks/contract", {}, {}, body))
             assert isinstance(reply, Reply), "a callback answers with a Reply, whatever comes in"
-            assert 400 <= reply.status < 500, f"a stranger was told {reply.status}"
+            assert 400 <= reply.status < 500, f"a stranger who said {body!r} was told {reply.status}"
         assert stage.journal == [], "a stranger's word was journalled"
 
     # -- manners

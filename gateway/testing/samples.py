@@ -39,3 +39,6 @@ NONSENSE = {
     "ones": b"\xff" * 4096,
 }
 """Answers of a broken proxy, a login page or another service on the same port."""
+
+STRANGE = (b"", b"\xff\x00", b"null", b"[[1]]", b"<a><b/></a>", b'{"receipts": [7]}')
+"""What somebody who is not the far side may send to a callback."""

@@ -110,9 +110,9 @@ def _matching(book: Book, states: list[str], filters: Mapping[str, str]) -> NDAr
 
 
 def _level(times: list[int]) -> Level | None:
-    """What an endpoint came to: `delivered` and up beat `failed`, which beats what was merely handed over."""
+    """What an endpoint came to: `delivered` and up beat `failed`, which beats what was handed over before it."""
     best = max((level for level in Level if times[level] < NEVER), default=None)
-    lost = times[Level.FAILED] < NEVER and (best is None or best < Level.DELIVERED)
+    lost = best is not None and best < Level.DELIVERED and times[best] <= times[Level.FAILED] < NEVER
     return Level.FAILED if lost else best
 
 

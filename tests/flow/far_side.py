@@ -48,7 +48,7 @@ class FarSide:
 
     answer; half (takes all, answers for every second); mute (takes all, answers for none); refuse (final failures); busy (asks for
     patience); gone (is not there); never (rejects the batch); bug (takes half, then raises what no channel should); hold (takes all
-    and does not answer until told).
+    and does not answer until told); stuck (takes nothing until told).
     """
 
     clock: Clock
@@ -129,6 +129,8 @@ class Line:
             case "bug":
                 far.take(batch, everyone[::2])
                 raise ZeroDivisionError
+            case "stuck":
+                await self._told_to_go()
         took = far.take(batch, everyone)
         match far.manner:
             case "mute":
@@ -136,9 +138,12 @@ class Line:
             case "half":
                 return far.answers([took[one.ordinal] for one in everyone[::2]])
             case "hold":
-                far.held += 1
-                try:
-                    await far.let_go.wait()
-                finally:
-                    far.held -= 1
+                await self._told_to_go()
         return far.answers(list(took.values()))
+
+    async def _told_to_go(self) -> None:
+        self.far.held += 1
+        try:
+            await self.far.let_go.wait()
+        finally:
+            self.far.held -= 1

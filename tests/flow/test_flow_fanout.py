@@ -69,23 +69,29 @@ async def test_a_graver_dispatch_overtakes_between_two_steps(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("_one_batch_a_step")
-async def test_a_write_that_fails_is_planned_again_from_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_write_that_fails_is_planned_again_from_where_it_was(tmp_path: Path) -> None:
+    class Full:
+        """The planner's store, with room for a claim and no more."""
+
+        claims = 0
+
+        async def read(self, work: Any) -> Any:
+            return await it.store.read(work)
+
+        async def write(self, work: Any) -> Any:
+            self.claims += 1
+            if self.claims > 1:
+                raise Unstorable("disk full")
+            return await it.store.write(work)
+
     async with core(tmp_path) as it:
         await it.post(cap(it.clock))
         await it.planner.step()
-        real, writes = it.store.write, iter([False, True])
-
-        async def failing(work: Any) -> Any:
-            if next(writes, False):
-                raise Unstorable("disk full")
-            return await real(work)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(it.store, "write", failing)
-            with pytest.raises(Unstorable):
-                await it.planner.step()
+        it.planner._store = Full()
+        with pytest.raises(Unstorable):
+            await it.planner.step()
+        assert len(await planned(it)) == 3
+        it.planner._store = it.store
         await it.settle()
         assert sorted(await planned(it)) == list(range(10))
 

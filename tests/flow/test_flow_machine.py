@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 STANDING = (AlertState.RELEASED, AlertState.STORED, AlertState.HELD)
 OVER = (WorkState.DONE, WorkState.EXPIRED, WorkState.WITHDRAWN, WorkState.DEAD)
-MANNERS = ["answer", "answer", "half", "mute", "hold", "busy", "gone", "bug", "refuse"]
+MANNERS = ["answer", "answer", "half", "mute", "hold", "stuck", "busy", "gone", "bug", "refuse"]
 
 regions = st.sampled_from([QINGYUAN, NANSHAN, BEIHE])
 severities = st.sampled_from(["Extreme", "Severe", "Minor"])
@@ -324,8 +324,8 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=300 if LONG else 8,
-    stateful_step_count=40 if LONG else 15,
+    max_examples=300 if LONG else 6,
+    stateful_step_count=40 if LONG else 14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
