@@ -124,9 +124,9 @@ class Link:
         pause = SHORTEST
         while True:
             try:
-                async with self._connected() as wire:
+                async with self._connected() as (wire, reading):
                     pause = SHORTEST
-                    await self._attend(wire)
+                    await self._attend(wire, reading)
                 self._why = "the connection was lost"
             except (aiomqtt.MqttError, OSError) as problem:
                 self._turned_away = _credentials_refused(problem)
@@ -139,17 +139,21 @@ class Link:
             pause = min(pause * 2, LONGEST)
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Wire]:
+    async def _connected(self) -> AsyncIterator[tuple[Wire, asyncio.Task[None]]]:
+        """A connection that is already being read: a broker may hand over what it kept before it answers our subscription."""
         wire = await _opened(Wire(self._login))
+        reading = asyncio.create_task(self._read(wire))
         try:
             self._begin()
             self._listen(await wire.subscribe([(name, 1) for name in self._filters], timeout=CONNECT))
             await self._write(wire, Parcel(), self._announce)
             self._wire, self._turned_away = wire, False
             self._up.set()
-            yield wire
+            yield wire, reading
         finally:
             self._forget(wire)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             await _closed(wire)
 
     def _listen(self, granted: Iterable[int | ReasonCode]) -> None:
@@ -159,15 +163,13 @@ class Link:
                 "mqtt_subscription_refused", filters=list(self._filters), remedy="allow it in the broker's ACL"
             )
 
-    async def _attend(self, wire: Wire) -> None:
-        reading = asyncio.create_task(self._read(wire))
+    async def _attend(self, wire: Wire, reading: asyncio.Task[None]) -> None:
         ending = asyncio.create_task(wire.ended())
         try:
             await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reading.cancel()
             ending.cancel()
-            await asyncio.gather(reading, ending, return_exceptions=True)
+            await asyncio.gather(ending, return_exceptions=True)
 
     async def _read(self, wire: Wire) -> None:
         while True:

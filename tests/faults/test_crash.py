@@ -51,7 +51,7 @@ async def one_life(program: Program, clients: Clients, chance: Random) -> None:
 async def test_nothing_accepted_is_lost_by_kill_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = Random(int(os.environ.get("FAULT_SEED", "20260722")))
     repeated: list[int] = []
-    async with under_load(tmp_path, 7, faults="early=0.05,double=0.05,unordered") as (program, clients, sms):
+    async with under_load(tmp_path, 7, faults="slow=0.03,early=0.05,double=0.05,unordered") as (program, clients, sms):
         for _ in range(ROUNDS):
             before = len(sms.received)
             await one_life(program, clients, chance)
