@@ -13,8 +13,8 @@ from gateway.ports import Json
 CODES: dict[str, tuple[int, str, str]] = {
     "host_refused": (
         400,
-        "请求里的主机名不是本网关的名字,未处理。请使用网关的正式地址,或由管理员把该名字加入 http.allowed_hosts。",
-        "The Host header does not name this gateway; nothing was done. Use its own address, or add the name to http.allowed_hosts.",
+        "请求里的主机名不是本网关的名字,未处理。请使用网关的正式地址,或由管理员把该名字加入 http.hosts。",
+        "The Host header does not name this gateway; nothing was done. Use its own address, or add the name to http.hosts.",
     ),
     "query_invalid": (
         400,
@@ -63,13 +63,13 @@ CODES: dict[str, tuple[int, str, str]] = {
     ),
     "session_ended": (
         401,
-        "登录已失效,请求未处理。请用新的登录链接重新登录(tongluo users link)。",
-        "The session has ended; nothing was done. Sign in again with a fresh link (tongluo users link).",
+        "登录已失效,请求未处理。请用新的登录链接重新登录(tongluo link)。",
+        "The session has ended; nothing was done. Sign in again with a fresh link (tongluo link).",
     ),
     "ticket_spent": (
         403,
-        "登录链接无效、已用过或已过期,未登录。请取一个新的链接(tongluo users link)。",
-        "The sign-in link is unknown, used or too old; you are not signed in. Get a fresh one (tongluo users link).",
+        "登录链接无效、已用过或已过期,未登录。请取一个新的链接(tongluo link)。",
+        "The sign-in link is unknown, used or too old; you are not signed in. Get a fresh one (tongluo link).",
     ),
     "request_foreign": (
         403,

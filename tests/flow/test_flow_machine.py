@@ -324,8 +324,8 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=300 if LONG else 6,
-    stateful_step_count=40 if LONG else 14,
+    max_examples=150 if LONG else 6,
+    stateful_step_count=30 if LONG else 14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -133,7 +133,6 @@ async def test_a_batch_laid_down_while_another_hand_looks_is_not_taken_as_it_was
         left = np.empty(0, np.int32)
         await it.write(lambda tx: tx.outbox.put_back(row.n, NOW + 1, 1, left, "unavailable"))
         it.queue.done(row)
-        it.queue.wake(["sms"])
         go_on.set()
         it.clock.forward(1)
         again = await asyncio.wait_for(hand, 5)

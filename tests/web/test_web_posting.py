@@ -97,7 +97,9 @@ async def test_gzip_is_unpacked(house: House) -> None:
     assert house.world.accepted[0][0] == CAP
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(CAP)[:-9], gzip.compress(CAP) + b"trailing"])
+@pytest.mark.parametrize(
+    "body", [b"not gzip", gzip.compress(CAP)[:-9], gzip.compress(CAP) + b"trailing"], ids=["not", "cut", "more"]
+)
 async def test_broken_gzip_is_400(house: House, body: bytes) -> None:
     status, problem = await post(house, body, {**XML, "Content-Encoding": "gzip"})
     assert (status, problem["code"]) == (400, "gzip_invalid")
