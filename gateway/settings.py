@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.errors import ConfigError
 from gateway.model.alert import Grade
@@ -34,24 +34,54 @@ def minutes(clock: str) -> int:
 
 
 def _percent(value: object) -> int:
-    """`92%`, `92 %`, 0.92 or `9200bp` as basis points."""
+    """`92%`, `92 %`, 92, 0.92 or `9200bp` as basis points, 0 to 10000."""
     text = str(value).strip().replace(" ", "")
-    if text.endswith("%"):
-        return round(float(text[:-1]) * 100)
-    if text.endswith("bp"):
-        return int(text[:-2])
-    return round(float(text) * 10_000)
+    try:
+        if text.endswith("bp"):
+            points = int(text[:-2])
+        elif text.endswith("%"):
+            points = round(float(text[:-1]) * 100)
+        else:
+            points = round(float(text) * (100 if float(text) > 1 else 10_000))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a share such as 92%") from error
+    if not 0 <= points <= 10_000:
+        raise ValueError(f"{value!r} is not between 0% and 100%")
+    return points
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
 
 
 def _seconds(value: object) -> int:
-    """`90`, `90s`, `10m`, `3h` or `90d` as seconds."""
+    """`90`, `90s`, `10m`, `3h`, `90d` or `5y` as seconds."""
     text = str(value).strip()
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    return int(text) if text.isdigit() else int(float(text[:-1]) * units[text[-1]])
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if not (text[:-1].isascii() and text[:-1].isdigit() and text[-1] in UNITS):
+        raise ValueError(f"{value!r} is not a time such as 90s, 10m, 3h, 90d")
+    return int(text[:-1]) * UNITS[text[-1]]
+
+
+def _clock(value: object) -> str:
+    """`21:30`, checked."""
+    minutes(str(value))
+    return str(value)
+
+
+def _zone(name: str) -> str:
+    """An IANA zone, checked; "" stays."""
+    try:
+        ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone") from error
+    return name
 
 
 Percent = Annotated[int, BeforeValidator(_percent)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Clock = Annotated[str, BeforeValidator(_clock)]
+Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Section(BaseModel):
@@ -87,6 +117,13 @@ class StoreSettings(Section):
     """`store:` where the truth lives."""
 
     url: str = Field("", description="`sqlite:///PATH`; empty = `tongluo.db` in the data folder.")
+
+    @field_validator("url")
+    @classmethod
+    def _embedded(cls, url: str) -> str:
+        if url and not url.startswith("sqlite:///"):
+            raise ValueError("only `sqlite:///PATH` is there yet")
+        return url
 
 
 class QueueSettings(Section):
@@ -149,7 +186,7 @@ class SourceSettings(Section):
         "restrict", description="Whether a message that names methods limits the first dispatch."
     )
     default_language: str = Field("zh-CN", description="Language of an info that names none.")
-    zone: str = Field("", description="IANA zone for times without an offset; empty = refuse them.")
+    zone: Zone = Field("", description="IANA zone for times without an offset; empty = refuse them.")
     inbox: str = Field("", description="Watched folder; files are taken when stable and answered with NAME_ACK.XML.")
 
     def value(self) -> Source:
@@ -166,7 +203,7 @@ class PlanRuleSettings(Section):
     grades: tuple[GradeWord, ...] = Field((), description="Grades it matches; empty = all.")
     events: tuple[str, ...] = Field((), description="Event codes it matches; empty = all.")
     regions: tuple[str, ...] = Field((), description="Division codes it matches; empty = all.")
-    hours: tuple[str, str] | None = Field(None, description='Local time it matches, e.g. ["06:00", "21:30"].')
+    hours: tuple[Clock, Clock] | None = Field(None, description='Local time it matches, e.g. ["06:00", "21:30"].')
     audiences: tuple[str, ...] = Field((), description="Matches messages that ask for one of these audiences.")
     channels: tuple[str, ...] = Field(description='Channel names or types; "*" = all.')
     after: Seconds = Field(0, description="Delay of the dispatch.")
@@ -190,8 +227,8 @@ class MomentSettings(Section):
 class QuietSettings(Section):
     """`quiet_hours:` when audible channels keep silent."""
 
-    start: str = Field("21:30", alias="from", description="Begin, local time.")
-    end: str = Field("05:30", alias="to", description="End, local time.")
+    start: Clock = Field("21:30", alias="from", description="Begin, local time.")
+    end: Clock = Field("05:30", alias="to", description="End, local time.")
     audible_if: tuple[MomentSettings, ...] = Field(
         (
             MomentSettings(grades=("red", "orange")),
@@ -252,7 +289,7 @@ class Settings(Section):
     http: HttpSettings = Field(
         default_factory=HttpSettings, description="The listener for the API, the console and callbacks."
     )
-    timezone: str = Field("Asia/Shanghai", description="Zone of the console, of texts, of `plan` and `quiet_hours`.")
+    timezone: Zone = Field("Asia/Shanghai", description="Zone of the console, of texts, of `plan` and `quiet_hours`.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where the truth lives.")
     queue: QueueSettings = Field(default_factory=QueueSettings, description="How work travels to the channels.")
     regions: FilesSettings = Field(default_factory=FilesSettings, description="The regions: province to village.")
@@ -277,14 +314,14 @@ class Settings(Section):
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="How long things are kept.")
     sample_data: bool = Field(False, description="Every page bears 示例数据: what is shown is made up.")
 
-    @field_validator("timezone")
+    @field_validator("sources")
     @classmethod
-    def _zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{name!r} is not an IANA time zone") from error
-        return name
+    def _once_each(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source {twice[0]!r} stands there twice")
+        return sources
 
     def sources_with_inbox(self) -> dict[str, str]:
         """Source name -> watched folder."""
@@ -312,8 +349,9 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
         raise ConfigError(where, f"not readable YAML: {getattr(error, 'problem', error)}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name}:1", "the file must hold settings by name.", "Start from config/tongluo.yaml.")
-    for setting, value in _overrides(environment):
-        _set_in(content, setting, value)
+    _refuse_doubles(name, node)
+    for variable, setting, value in _overrides(environment):
+        _set_in(content, setting, value, variable)
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
@@ -336,18 +374,42 @@ def _text(path: Path) -> str:
         raise ConfigError(str(path), f"cannot be read: {error}.") from error
 
 
-def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _refuse_doubles(name: str, node: yaml.Node | None) -> None:
+    """A key that stands twice in one section: YAML would silently take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigError(
+                    f"{name}:{key.start_mark.line + 1}", f"`{key.value}` stands there twice.", "Keep one of them."
+                )
+            seen.add(key.value)
+            _refuse_doubles(name, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_doubles(name, item)
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and "__" in name:
-            yield tuple(name[len(PREFIX) :].lower().split("__")), yaml.safe_load(value)
+            try:
+                read = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise ConfigError(name, "the variable is not readable YAML.", "Quote the value.") from error
+            yield name, tuple(name[len(PREFIX) :].lower().split("__")), read
 
 
-def _set_in(content: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    here = content
+def _set_in(content: dict[str, Any], place: tuple[str, ...], value: Any, variable: str) -> None:
+    here: Any = content
     for part in place[:-1]:
-        known = {key.lower(): key for key in here}
+        known = {str(key).lower(): key for key in here}
         here = here.setdefault(known.get(part, part), {})
-    known = {key.lower(): key for key in here}
+        if not isinstance(here, dict):
+            raise ConfigError(
+                variable, f"`{part}` has no settings of its own.", "Only sections can be overridden by variables."
+            )
+    known = {str(key).lower(): key for key in here}
     here[known.get(place[-1], place[-1])] = value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import AbstractAsyncContextManager
@@ -155,6 +156,7 @@ def _serve(running: AbstractAsyncContextManager[Any], announce: Any) -> None:
             await running.__aexit__(None, None, None)
 
     sys.setswitchinterval(SWITCH)
+    os.umask(0o077)  # the store holds addresses
     asyncio.run(serve())
 
 

@@ -114,14 +114,20 @@ class Intake:
         if denials:
             raise denied(denials)
         decided = verdict(alert, source, resolved=not targets.unresolved, now=now)
-        found = (*parsed.findings, *targets.findings, *_stamps(alert, now), *_late(decided))
+        found = (
+            *parsed.findings,
+            *targets.findings,
+            *_stamps(alert, now),
+            *_late(decided),
+            *_narrow(alert, self.world),
+        )
         if self.world.drills_only and alert.status is Status.ACTUAL and decided.state is AlertState.RELEASED:
             decided = DRILLS_ONLY
         return Reading(parsed, alert, targets, decided, found, original)
 
     def source_of(self, by: Principal) -> Source:
         if not by.source or not by.may(Role.SOURCE) or by.source not in self.world.sources:
-            raise no_source()
+            raise no_source(by.source)
         return self.world.sources[by.source]
 
     async def _parsed(self, raw: bytes, source: Source) -> Parsed:
@@ -250,6 +256,17 @@ def _late(decided: Verdict) -> tuple[Finding, ...]:
 def _same_content(kept: AlertRow, row: AlertRow) -> bool:
     """A repetition. What a sandbox key posted as a test is not the warning itself, though its bytes are the same."""
     return (kept.fingerprint, kept.status) == (row.fingerprint, row.status)
+
+
+def _narrow(alert: Alert, world: World) -> tuple[Finding, ...]:
+    """Groups or single persons that the message asks for and we do not know: it goes to everybody in its areas, and says so."""
+    groups = {group for method in alert.methods for group in method.groups} - world.audiences(alert)
+    persons = sum(len(method.targets) for method in alert.methods)
+    if not groups and not persons:
+        return ()
+    named = "、".join([*sorted(groups)[:5], *([f"{persons} 个单独对象 / single targets"] if persons else [])])
+    message = f"报文指定的对象 {named} 不在名录中,已发往区域内全体 / unknown recipients: sent to everybody in the areas"
+    return (Finding("audience_unknown", Weight.WARNING, "/alert/code/method", None, message),)
 
 
 def _regions(targets: Targets) -> dict[str, bool]:

@@ -26,10 +26,12 @@ def too_loose(parsed: Parsed) -> Refused:
     return Refused("strict_source", 422, zh, en, parsed.findings)
 
 
-def no_source() -> Refused:
-    """The key may not post at all."""
-    zh = "该密钥没有绑定发布单位，不能发布。请用 tongluo keys create NAME --source 建立密钥。"
-    en = "This key is bound to no configured source and may not post. Create one with `tongluo keys create NAME --source S`."
+def no_source(name: str) -> Refused:
+    """The key may not post at all: it names no source, or one that is not configured."""
+    bound = f"绑定的发布单位 {name} 没有配置" if name else "没有绑定发布单位"
+    zh = f"该密钥{bound}，不能发布。请检查配置 sources，或用 tongluo keys create NAME --source S 建立密钥。"
+    known = f"source {name}, which is not configured," if name else "no source"
+    en = f"This key is bound to {known} and may not post. See `sources`, or make one with `tongluo keys create NAME --source S`."
     return Refused("no_source", 403, zh, en)
 
 

@@ -57,9 +57,11 @@ def take_effect(tx: Transaction, world: World, subject: Subject, asked: CancelKi
         state = AlertState.CANCELLED if lineage.ended_as is MsgType.CANCEL else AlertState.SUPERSEDED
         tx.alerts.set_state(row.n, state, why="ended_before_arrival", released_at=now, ended_at=now, ended_by=ender.n)
         tell(tx, row, state, now, "ended_before_arrival")
+        _end_overtaken(tx, world, lineage, now)
+        _end_all(tx, row, lineage, now)
         return state
     ended = _end_all(tx, row, lineage, now)
-    _end_overtaken(tx, lineage, now)
+    _end_overtaken(tx, world, lineage, now)
     if alert.msg_type is MsgType.CANCEL:
         return _cancel(tx, world, subject, ended, asked, now)
     tx.alerts.set_state(row.n, AlertState.RELEASED, released_at=now)
@@ -96,14 +98,37 @@ def _end_all(tx: Transaction, row: AlertRow, lineage: Lineage, now: Instant) -> 
     return was_in_force
 
 
-def _end_overtaken(tx: Transaction, lineage: Lineage, now: Instant) -> None:
+def _end_overtaken(tx: Transaction, world: World, lineage: Lineage, now: Instant) -> None:
     """This message may show that others belong together: what one of them had ended is ended now."""
     for key, by in lineage.overtaken:
         earlier, ender = tx.alerts.by_id(key), tx.alerts.by_id(by)
         if earlier is None or ender is None or earlier.state not in STANDING or ender.state is AlertState.HELD:
             continue
-        state = AlertState.CANCELLED if ender.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
-        end(tx, earlier, state, now, f"by {ender.identifier}", ender.n)
+        cancelled = ender.msg_type == MsgType.CANCEL
+        end(
+            tx,
+            earlier,
+            AlertState.CANCELLED if cancelled else AlertState.SUPERSEDED,
+            now,
+            f"by {ender.identifier}",
+            ender.n,
+        )
+        if cancelled and earlier.state is AlertState.RELEASED:
+            _tell_late(tx, world, ender, earlier, now)
+
+
+def _tell_late(tx: Transaction, world: World, cancel: AlertRow, ended: AlertRow, now: Instant) -> None:
+    """A Cancel that came before the link to what it ends: those whom that had reached are told now. If it had nothing to end so
+    far, it comes into force itself; else the newly ended alert's own roster is told."""
+    waited = cancel.state is AlertState.STORED
+    if waited:
+        tx.alerts.set_state(cancel.n, AlertState.RELEASED, released_at=now)
+        tell(tx, cancel, AlertState.RELEASED, now, cancel.kind)
+    alert, original = world.alert(cancel), world.alert(ended)
+    cause = Cause.WITHDRAWN if cancel.kind == CancelKind.WITHDRAWN else Cause.LIFTED
+    spoken = replace(alert, infos=alert.infos or original.infos)
+    roster = cancel.n if waited else ended.n
+    _open_over(tx, world, cancel, spoken, cause, roster, {"supersedes": ended.id}, now)
 
 
 def _cancel(
@@ -166,6 +191,9 @@ def _open_release(tx: Transaction, world: World, subject: Subject, ended: Sequen
         **extra,
     }
     tx.alerts.set_plan(row.n, plan)
+    tx.alerts.add_findings(
+        row.n, [_remark(code) for code in dict.fromkeys(code for c in choices for code in c.findings)]
+    )
     delay = min((choice.after for choice in choices), default=0) * 1000
     most_urgent = min(priority(alert, info, Cause.RELEASE) for info in alert.infos)
     tx.dispatches.open(row.n, row.n, Cause.RELEASE, most_urgent, now + delay, row.expires_at, plan)
@@ -202,6 +230,17 @@ def _open_over(
         if channels and due_at < expires_at:
             targets = {"choices": [_choice(replace(choice, first=channels), alert, info)], **extra}
             tx.dispatches.open(row.n, roster, cause, urgency, due_at, expires_at, targets)
+
+
+REMARKS = {
+    "methods_unserved": "报文指定的发布方式没有对应渠道,已按预案发布 / no channel serves the methods named; sent by the plan",
+    "methods_beyond_plan": "报文指定的发布方式不在预案内,已按报文发布 / the methods named are beyond the plan; sent by them",
+}
+"""What the choice of channels remarks about an alert."""
+
+
+def _remark(code: str) -> dict[str, Any]:
+    return {"code": code, "level": "warning", "xpath": "/alert/code/method", "line": None, "message": REMARKS[code]}
 
 
 def _choice(choice: Choice, alert: Alert, info: Info) -> dict[str, Any]:

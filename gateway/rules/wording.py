@@ -129,7 +129,8 @@ def event_of(info: Info, chinese: bool, names: EventNames) -> str:
     if code in names:
         return re.sub(r"事件$", "", names[code][0]) if chinese else names[code][1]
     word = clean_line(info.event)
-    return "" if EVENT_CODE.fullmatch(word) else (PAINTED.sub("", word) or word)
+    is_code = EVENT_CODE.fullmatch(word) or word in {code.value for code in info.event_codes}
+    return "" if is_code else (PAINTED.sub("", word) or word)
 
 
 def title_of(info: Info, chinese: bool, names: EventNames) -> str:

@@ -216,7 +216,8 @@ class ChannelContract(ABC):
             beside = stage.batch(1, dispatch=f"beside-{number}")
             async with asyncio.TaskGroup() as group:
                 group.create_task(stage.until_sent(channel, beside))
-                await stage.cancelled(channel, batch, after=chance.uniform(0, usual))
+                at_once = number % 4 == 0  # a slow machine may make every later moment too late
+                await stage.cancelled(channel, batch, after=0 if at_once else chance.uniform(0, usual))
         batch = stage.batch(count, "之后", dispatch="after")
         await stage.until_sent(channel, batch)
         await stage.all_arrived(batch)
