@@ -3,6 +3,7 @@
 TongluoError
 ├── Refused            what somebody sent or asked cannot be taken; nothing was stored (HTTP 4xx, exit 1)
 ├── Unstorable         we cannot keep it now; the caller should try again (HTTP 503)
+│   └── Deposed        another process has our office: what we wanted to write is its business now
 ├── ConfigError        the configuration or the reference data is wrong: where, and what to do
 └── ChannelError       what a channel raises from `send`, `probe` or `recall`
     ├── Unavailable    the far side does not answer: retried with back-off
@@ -49,6 +50,10 @@ class Unstorable(TongluoError):
     def __init__(self, why: str, retry_after: int = 5) -> None:
         super().__init__(why)
         self.retry_after = retry_after
+
+
+class Deposed(Unstorable):
+    """An office that only one process holds has passed to another; nothing was written."""
 
 
 class ConfigError(TongluoError):

@@ -116,27 +116,50 @@ class HttpSettings(Section):
 class StoreSettings(Section):
     """`store:` where the truth lives."""
 
-    url: str = Field("", description="`sqlite:///PATH`; empty = `tongluo.db` in the data folder.")
+    url: str = Field(
+        "",
+        description="`sqlite:///PATH` (one process), or `postgresql://USER@HOST/DB` (any number); "
+        "empty = `tongluo.db` in the data folder.",
+    )
+    password_file: str = Field("", description="File that holds the password of the PostgreSQL user.")
 
     @field_validator("url")
     @classmethod
-    def _embedded(cls, url: str) -> str:
-        if url and not url.startswith("sqlite:///"):
-            raise ValueError("only `sqlite:///PATH` is there yet")
+    def _known(cls, url: str) -> str:
+        if url and not url.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("write `sqlite:///PATH` or `postgresql://USER@HOST/DB`")
         return url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the store is a file of this machine."""
+        return not self.url.startswith("postgresql:")
 
 
 class QueueSettings(Section):
     """`queue:` how work travels to the channels."""
 
-    url: str = Field("embedded:", description="`embedded:` = within this process, on the store's outbox.")
+    url: str = Field(
+        "embedded:",
+        description="`embedded:` = within one process, on the store's outbox; "
+        "`amqp://USER@HOST/VHOST` or `amqps://...` = RabbitMQ.",
+    )
+    password_file: str = Field("", description="File that holds the password of the RabbitMQ user.")
+    prefix: str = Field(
+        "tongluo", pattern="^[A-Za-z0-9._-]{1,64}$", description="First part of the names of its queues."
+    )
 
     @field_validator("url")
     @classmethod
     def _known(cls, url: str) -> str:
-        if url != "embedded:":
-            raise ValueError("only `embedded:` is there yet")
+        if url != "embedded:" and not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("write `embedded:` or `amqp://USER@HOST/VHOST`")
         return url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the queue is within the process."""
+        return self.url == "embedded:"
 
 
 class FilesSettings(Section):

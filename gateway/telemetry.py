@@ -58,19 +58,27 @@ class Metrics:
         self.endpoints_online = self._gauge("endpoints_online_ratio", "Share of devices online", "channel", "region")
         self.time_to_goal = self._histogram("time_to_goal_seconds", "From release to the goal", "grade")
         self.store_up = self._gauge("store_up", "1 while the store takes writes")
+        self.broker_up = self._gauge("broker_up", "1 while the queue's broker answers (always, if it is embedded)")
+        self.broker_blocked = self._gauge("broker_blocked", "1 while the broker takes nothing: memory or disk alarm")
+        self.clock_skew = self._gauge("clock_skew_seconds", "This machine's clock against the store's")
+        self.credential_expiry = self._gauge(
+            "credential_expiry_timestamp_seconds", "When a key or a certificate ends", "name"
+        )
+        self.backup_last_success = self._gauge("backup_last_success_timestamp_seconds", "When the last backup was made")
         self.directory_age = self._gauge("directory_age_seconds", "Age of the oldest directory file")
         self.build_info = self._gauge("build_info", "The running version", "version")
         self.build_info.labels(__version__).set(1)
 
-    def know_channel(self, name: str) -> None:
-        """Initialise the series of a channel, so that a zero is a zero and not an absence."""
+    def know_channel(self, name: str, *, sends: bool = True) -> None:
+        """Initialise the series of a channel, so that a zero is a zero and not an absence; `sends`: those of its worker too."""
         for gauge in (self.queue_depth, self.channel_stalled, self.channel_oldest_pending, self.dead_letters):
             gauge.labels(name).set(0)
         for counter in (self.unmatched_receipts, self.duplicates):
             counter.labels(name).inc(0)
-        self.channel_up.labels(name).set(1)
         self.delivery.add(name, np.zeros(0))
-        self.channel_last_progress.labels(name).set(0)
+        if sends:
+            self.channel_up.labels(name).set(1)
+            self.channel_last_progress.labels(name).set(0)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"tongluo_{name}", help_text, labels, registry=self.registry)

@@ -62,6 +62,11 @@ class Opened:
         )
 
     @property
+    def parallel(self) -> int:
+        """How many sends are kept in flight."""
+        return self.configured.config.parallel or self.channel.traits.parallel
+
+    @property
     def abilities(self) -> list[str]:
         """The optional abilities it has."""
         return [name for name in ("probe", "recall", "callback") if hasattr(self.channel, name)]
@@ -105,11 +110,13 @@ class Switchboard:
         self._stack = AsyncExitStack()
         self.channels: dict[str, Opened] = {}
 
-    async def open(self, entries: list[Configured]) -> None:
-        """Open all; a channel whose far side is not there opens all the same."""
+    async def open(self, entries: list[Configured], *, sessions: bool = True) -> None:
+        """Open all; a channel whose far side is not there opens all the same. Without `sessions` they only describe themselves
+        and take callbacks: another process does the sending."""
         http = await self._stack.enter_async_context(lent_session())
         for entry in entries:
-            self.channels[entry.name] = Opened(entry, await self._open(entry, http))
+            channel = await self._open(entry, http) if sessions else self.made(entry, http)
+            self.channels[entry.name] = Opened(entry, channel)
 
     async def close(self) -> None:
         """End every session."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.channels import SIMULATORS, plugin
+from gateway.app.composing import Gateway
 from gateway.app.files import shipped
-from gateway.app.gateway import Gateway, open_gateway
+from gateway.app.gateway import open_gateway
 from gateway.errors import ConfigError
 from gateway.settings import Settings, read_settings
 

@@ -10,8 +10,8 @@ import aiohttp
 import structlog
 
 from gateway.app.channels import Opened, Switchboard, configured
+from gateway.app.composing import ADMIN
 from gateway.app.desk import GatewayDesk
-from gateway.app.gateway import ADMIN
 from gateway.app.reference import refresh
 from gateway.app.world import build_world
 from gateway.clock import SystemClock

@@ -10,7 +10,7 @@ import aiohttp
 import typer
 
 from gateway import __version__
-from gateway.cli import messages, operate, reference, serve
+from gateway.cli import messages, operate, reference, serve, storing
 from gateway.errors import Refused, TongluoError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ serve.register(app)
 messages.register(app)
 reference.register(app)
 operate.register(app)
+storing.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,11 +1,12 @@
-"""Commands of the operator: `channels`, `check`, `keys`, `link`, `rebuild`, `backup`, `deadletters`."""
+"""Commands of the operator: `channels`, `check`, `keys`, `link`, `rebuild`, `deadletters`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +16,25 @@ import typer
 from gateway.app import ADMIN
 from gateway.app.channels import configured
 from gateway.app.gateway import locked, open_gateway
+from gateway.channel import Clock
 from gateway.cli.serve import CONFIG, DATA, default_config
-from gateway.clock import SystemClock
-from gateway.errors import ConfigError, TongluoError
+from gateway.cli.storing import configured_store, with_store
+from gateway.errors import TongluoError
 from gateway.flow.coverage import Folder
+from gateway.flow.office import TERM, WATCH, Alone, Elected, Office
+from gateway.model.ids import new_id
 from gateway.model.time import rfc3339
 from gateway.ports.desk import Principal, Role
-from gateway.settings import read_settings
-from gateway.store import SqlStore, StoreKeys, backup, migrate
+from gateway.ports.store import BatchRow, StrayRow
+from gateway.settings import QueueSettings, Settings, StoreSettings, read_settings
+from gateway.store import SqlStore, SqlTransaction, StoreKeys
+from gateway.store.connection import is_embedded
 from gateway.telemetry import Metrics, configure_logging
 
 T = TypeVar("T")
 UNMATCHED_FOR = 72 * 3_600_000
+LOG = structlog.get_logger("operate")
+LETTER = typer.Argument(help="The batch's number, or m and the message's.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -36,13 +44,14 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
     app.command("link")(link)
     app.command("rebuild")(rebuild)
-    app.command("backup")(backup_store)
     keys = typer.Typer(help="API keys.", no_args_is_help=True)
     keys.command("create")(keys_create)
     keys.command("list")(keys_list)
     keys.command("revoke")(keys_revoke)
     app.add_typer(keys, name="keys")
-    letters = typer.Typer(help="Batches that were given up.", no_args_is_help=True)
+    letters = typer.Typer(
+        help="Batches that were given up, and queue messages that nobody could read.", no_args_is_help=True
+    )
     letters.command("list")(dead_list)
     letters.command("show")(dead_show)
     letters.command("replay")(dead_replay)
@@ -63,7 +72,7 @@ def check(config: Path | None = CONFIG) -> None:
     """Check the configuration and whether every far side answers."""
     configure_logging()
     path = default_config(config)
-    settings = read_settings(path)
+    settings = _probing(read_settings(path))
 
     async def probe() -> bool:
         with tempfile.TemporaryDirectory(prefix="tongluo-check-") as folder:
@@ -73,6 +82,13 @@ def check(config: Path | None = CONFIG) -> None:
     print(f"✓ {path or 'defaults'}: 配置可用 configuration fits")
     if not asyncio.run(probe()):
         raise typer.Exit(1)
+
+
+def _probing(settings: Settings) -> Settings:
+    """The same channels on a store and a queue of their own, with no inbox: what is asked for is whether far sides answer, and
+    no message may be taken in or sent for that."""
+    sources = tuple(source.model_copy(update={"inbox": ""}) for source in settings.sources)
+    return settings.model_copy(update={"store": StoreSettings(), "queue": QueueSettings(), "sources": sources})
 
 
 async def _probed(name: str, channel: Any) -> bool:
@@ -94,6 +110,7 @@ def keys_create(
     source: str = typer.Option("", help="The source it posts for."),
     role: list[str] = typer.Option([], help="source, author, reviewer, approver, admin, viewer. May be repeated."),
     sandbox: bool = typer.Option(False, help="Whatever it posts has status Test."),
+    config: Path | None = CONFIG,
     data: Path = DATA,
     as_json: bool = JSON,
 ) -> None:
@@ -105,140 +122,170 @@ def keys_create(
     if source:
         roles |= {Role.SOURCE}
     who = Principal(name, name, roles, source, (), sandbox)
-    id, key = _with_keys(data, lambda keys: keys.create(who))
+    id, key = _with_keys(config, data, lambda keys: keys.create(who))
     print(json.dumps({"id": id, "key": key}) if as_json else f"{id}\n{key}")
 
 
-def keys_list(data: Path = DATA, as_json: bool = JSON) -> None:
+def keys_list(config: Path | None = CONFIG, data: Path = DATA, as_json: bool = JSON) -> None:
     """All keys, without their secrets."""
-    for row in _with_keys(data, lambda keys: keys.all()):
+    for row in _with_keys(config, data, lambda keys: keys.all()):
         shown = {name: row[name] for name in ("id", "name", "source", "roles", "sandbox")}
         shown |= {"created_at": rfc3339(row["created_at"]), "revoked": row["ended_at"] is not None}
         print(json.dumps(shown, ensure_ascii=False) if as_json else "\t".join(map(str, shown.values())))
 
 
-def keys_revoke(id: str = typer.Argument(help="The key's id."), data: Path = DATA) -> None:
+def keys_revoke(
+    id: str = typer.Argument(help="The key's id."), config: Path | None = CONFIG, data: Path = DATA
+) -> None:
     """End a key; takes effect within five seconds."""
-    if not _with_keys(data, lambda keys: keys.revoke(id)):
+    if not _with_keys(config, data, lambda keys: keys.revoke(id)):
         raise TongluoError(f"没有这个有效的密钥 / there is no such key in force: {id}")
 
 
 def link(
+    config: Path | None = CONFIG,
     data: Path = DATA,
     url: str = typer.Option("http://127.0.0.1:8080", "--url", envvar="TONGLUO_URL", help="The gateway."),
 ) -> None:
     """A one-time link that signs a browser in as administrator; good for 15 minutes."""
-    ticket = _with_keys(data, lambda keys: keys.ticket(ADMIN))
+    ticket = _with_keys(config, data, lambda keys: keys.ticket(ADMIN))
     print(f"{url}/sign-in?ticket={ticket}")
 
 
-def rebuild(alert: str = typer.Argument(help="The alert's id."), data: Path = DATA) -> None:
-    """Throw an alert's folds away and fold the journal anew. Stop the gateway for it."""
+def rebuild(
+    alert: str = typer.Argument(help="The alert's id."), config: Path | None = CONFIG, data: Path = DATA
+) -> None:
+    """Throw an alert's folds away and fold the journal anew. Stop the gateway for it, or what has the role watch."""
 
-    async def work(store: SqlStore) -> None:
+    async def work(store: SqlStore, clock: Clock) -> None:
         row = await store.read(lambda tx: tx.alerts.by_id(alert))
         if row is None:
             raise TongluoError(f"没有这条预警 / there is no alert {alert}")
-        folder = Folder(store, SystemClock(), Metrics(), structlog.get_logger("rebuild"), unmatched_for=UNMATCHED_FOR)
-        await folder.catch_up()
-        await folder.rebuild(row.n)
-        account = await folder.account(row.n)
-        if account is not None:
-            account.book.advance(SystemClock().now())
-            account.book.refresh()
-            figures = account.book.region().share
-            print(f"有回执/估计/可能 receipted/estimated/possible: {figures.lo} {figures.est} {figures.hi}")
-        await folder.save()
+        async with _watching(store, clock) as office:
+            folder = Folder(store, clock, office, Metrics(), LOG, unmatched_for=UNMATCHED_FOR)
+            await folder.catch_up()
+            await folder.rebuild(row.n)
+            account = await folder.account(row.n)
+            if account is not None:
+                account.book.advance(clock.now())
+                account.book.refresh()
+                figures = account.book.region().share
+                print(f"有回执/估计/可能 receipted/estimated/possible: {figures.lo} {figures.est} {figures.hi}")
+            await folder.save()
 
-    with locked(data):
-        _with_store(data, work)
-
-
-def backup_store(target: Path = typer.Argument(help="Where to write the copy."), data: Path = DATA) -> None:
-    """Copy the embedded store while it is in use."""
-    source = data / "tongluo.db"
-    if not source.exists():
-        raise ConfigError(str(source), "there is no store.", "Name the data folder with --data.")
-    if target.exists():
-        raise ConfigError(str(target), "it is there already.", "Choose another name.")
-    backup(source, target)
-    print(f"{source} -> {target}")
+    with locked(data) if is_embedded(configured_store(config, data)) else nullcontext():
+        with_store(config, data, work)
 
 
-def dead_list(data: Path = DATA, as_json: bool = JSON) -> None:
-    """Batches that were given up, newest first."""
-
-    async def work(store: SqlStore) -> list[Any]:
-        return await store.read(lambda tx: tx.outbox.dead(500))
-
-    for row in _with_store(data, work):
-        shown = {
-            "batch": row.n,
-            "channel": row.channel,
-            "endpoints": len(row.ordinals),
-            "attempts": row.attempts,
-            "reason": row.reason,
-        }
-        print(json.dumps(shown) if as_json else "\t".join(map(str, shown.values())))
-
-
-def dead_show(batch: int = typer.Argument(help="The batch's number."), data: Path = DATA) -> None:
-    """One given-up batch: its alert, words and masked endpoints."""
-
-    async def work(store: SqlStore) -> dict[str, Any]:
-        def read(tx: Any) -> dict[str, Any]:
-            row = tx.outbox.get(batch)
-            dispatch = tx.dispatches.get(row.dispatch)
-            alert = tx.alerts.by_number(dispatch.alert)
-            words = tx.dispatches.message(row.dispatch, row.channel, row.variant)
-            return {
-                "batch": row.n,
-                "state": row.state.value,
-                "channel": row.channel,
-                "reason": row.reason,
-                "attempts": row.attempts,
-                "endpoints": len(row.ordinals),
-                "alert": alert.id,
-                "headline": alert.headline,
-                "expires_at": rfc3339(row.expires_at),
-                "text": words.text,
-            }
-
-        return await store.read(read)
-
-    print(json.dumps(_with_store(data, work), ensure_ascii=False, indent=2))
+@asynccontextmanager
+async def _watching(store: SqlStore, clock: Clock) -> AsyncIterator[Office]:
+    """The watch office, ours until the block ends: nobody else folds meanwhile. Raises TongluoError if a leader holds it."""
+    if is_embedded(store.url):
+        yield Alone(store)
+        return
+    owner = new_id()
+    if await store.write(lambda tx: tx.leases.take(WATCH, owner, clock.now(), clock.now() + TERM)) is None:
+        what = "有进程正在值守, 请先停掉 watch 角色 / a watch leader is at work: stop what has the role watch"
+        raise TongluoError(f"{what}; {TERM // 1000} 秒后可用 its lease ends within {TERM // 1000} s.")
+    office = Elected(WATCH, store, clock, owner, LOG)
+    keeping = asyncio.create_task(office.run())
+    try:
+        while not office.held:
+            await asyncio.sleep(0.01)
+        yield office
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
-def dead_replay(batch: int = typer.Argument(help="The batch's number."), data: Path = DATA) -> None:
-    """Put a given-up batch back to work; a running gateway takes it within a second or two."""
-    now = SystemClock().now()
+def dead_list(config: Path | None = CONFIG, data: Path = DATA, as_json: bool = JSON) -> None:
+    """Batches that were given up (by number) and messages that nobody could read (m and a number), newest first."""
 
-    async def work(store: SqlStore) -> bool:
-        return await store.write(lambda tx: tx.outbox.revive(batch, now))
+    def read(tx: SqlTransaction) -> tuple[list[BatchRow], list[StrayRow]]:
+        return tx.outbox.dead(500), tx.strays.page(500)
 
-    if not _with_store(data, work):
-        raise TongluoError(f"没有这个死信批次 / batch {batch} is not among the dead letters")
-
-
-def _with_keys(data: Path, work: Callable[[StoreKeys], Awaitable[T]]) -> T:
-    async def on_store(store: SqlStore) -> T:
-        return await work(StoreKeys(store, SystemClock()))
-
-    return _with_store(data, on_store)
+    batches, strays = with_store(config, data, lambda store, _: store.read(read))
+    for shown in [*map(_batch_line, batches), *map(_stray_line, strays)]:
+        print(json.dumps(shown, ensure_ascii=False) if as_json else "\t".join(map(str, shown.values())))
 
 
-def _with_store(data: Path, work: Callable[[SqlStore], Awaitable[T]]) -> T:
-    """Work on the store of a data folder, beside a running gateway or without one."""
+def _batch_line(row: BatchRow) -> dict[str, Any]:
+    return {
+        "batch": row.n,
+        "channel": row.channel,
+        "endpoints": len(row.ordinals),
+        "attempts": row.attempts,
+        "reason": row.reason,
+    }
 
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    url = f"sqlite:///{data / 'tongluo.db'}"
 
-    async def run() -> T:
-        await asyncio.to_thread(migrate, url)
-        store = SqlStore(url, SystemClock())
-        try:
-            return await work(store)
-        finally:
-            await store.aclose()
+def _stray_line(row: StrayRow) -> dict[str, Any]:
+    return {
+        "message": f"m{row.n}",
+        "route": row.route,
+        "bytes": len(row.body),
+        "at": rfc3339(row.at),
+        "reason": row.reason,
+        "replay": row.replay,
+    }
 
-    return asyncio.run(run())
+
+def dead_show(letter: str = LETTER, config: Path | None = CONFIG, data: Path = DATA) -> None:
+    """One dead letter: a given-up batch with its alert and words, or an unreadable message with what it holds."""
+    is_stray, number = _which(letter)
+
+    def read(tx: SqlTransaction) -> dict[str, Any] | None:
+        return _stray_shown(tx, number) if is_stray else _batch_shown(tx, number)
+
+    shown = with_store(config, data, lambda store, _: store.read(read))
+    if shown is None:
+        raise _no_letter(letter)
+    print(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def _batch_shown(tx: SqlTransaction, number: int) -> dict[str, Any] | None:
+    row = tx.outbox.find(number)
+    if row is None:
+        return None
+    alert = tx.alerts.by_number(tx.dispatches.get(row.dispatch).alert)
+    words = tx.dispatches.message(row.dispatch, row.channel, row.variant)
+    return _batch_line(row) | {
+        "state": row.state.value,
+        "alert": alert.id if alert else "",
+        "headline": alert.headline if alert else "",
+        "expires_at": rfc3339(row.expires_at),
+        "text": words.text,
+    }
+
+
+def _stray_shown(tx: SqlTransaction, number: int) -> dict[str, Any] | None:
+    row = tx.strays.get(number)
+    return None if row is None else _stray_line(row) | {"body": row.body.decode("utf-8", "backslashreplace")}
+
+
+def dead_replay(letter: str = LETTER, config: Path | None = CONFIG, data: Path = DATA) -> None:
+    """Put a given-up batch back to work, or an unreadable message back on its queue; running gateways do it within seconds."""
+    is_stray, number = _which(letter)
+
+    async def ask(store: SqlStore, clock: Clock) -> bool:
+        now = clock.now()
+        return await store.write(lambda tx: tx.strays.ask_replay(number) if is_stray else tx.outbox.revive(number, now))
+
+    if not with_store(config, data, ask):
+        raise _no_letter(letter)
+
+
+def _which(letter: str) -> tuple[bool, int]:
+    """(whether it is a message, its number) of `17` or `m17`."""
+    digits = letter.removeprefix("m")
+    if not (digits.isascii() and digits.isdigit()):
+        raise typer.BadParameter(f"{letter!r} is neither a batch such as 17 nor a message such as m17")
+    return letter.startswith("m"), int(digits)
+
+
+def _no_letter(letter: str) -> TongluoError:
+    return TongluoError(f"没有这个死信 / {letter} is not among the dead letters")
+
+
+def _with_keys(config: Path | None, data: Path, work: Callable[[StoreKeys], Awaitable[T]]) -> T:
+    return with_store(config, data, lambda store, clock: work(StoreKeys(store, clock)))

@@ -16,8 +16,8 @@ import typer
 from gateway.app import Gateway, open_gateway
 from gateway.app.channels import SIMULATORS, plugin
 from gateway.app.demo import demonstration
+from gateway.app.duties import ALL, Duty
 from gateway.app.files import shipped
-from gateway.errors import ConfigError
 from gateway.model.time import moment
 from gateway.ports.desk import Principal, Role
 from gateway.settings import read_settings
@@ -29,7 +29,6 @@ SWITCH = 0.0005
 POSTER = Principal("demo", "demo", frozenset({Role.SOURCE}), "liaoning-met")
 """Who posts the demonstration's sample alert: a source of the sample configuration."""
 
-ROLES = {"intake", "deliver", "watch", "web"}
 CONFIG = typer.Option(
     None, "--config", "-c", help="Settings file (YAML). Default: config/tongluo.yaml here, if there is one."
 )
@@ -57,18 +56,16 @@ def run(
     role: str = typer.Option("", help="Comma list of intake, deliver, watch, web. Default: all."),
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
-    asked = set(filter(None, role.split(",")))
-    if asked - ROLES:
-        raise typer.BadParameter(
-            f"unknown role {', '.join(sorted(asked - ROLES))}; known are {', '.join(sorted(ROLES))}"
-        )
-    if asked and asked != ROLES:
-        what = "one process with the embedded store and queue has all roles."
-        raise ConfigError("--role", what, "Leave --role out: roles of their own need a shared store and a broker.")
+    asked = set(filter(None, (word.strip() for word in role.split(","))))
+    unknown = asked - {duty.value for duty in Duty}
+    if unknown:
+        known = ", ".join(duty.value for duty in Duty)
+        raise typer.BadParameter(f"unknown role {', '.join(sorted(unknown))}; known are {known}")
+    duties = frozenset(Duty(word) for word in asked) or ALL
     configure_logging()
     path = default_config(config)
     settings = read_settings(path)
-    _serve(open_gateway(settings, data, config=path, host=host, port=port), _announce)
+    _serve(open_gateway(settings, data, config=path, host=host, port=port, duties=duties), _announce)
 
 
 def demo(

@@ -1,5 +1,5 @@
 """Coverage: the one folder. It reads the journal on from its last row, joins receipts to endpoints, and keeps a book for each
-alert. Deliver workers append and never count.
+alert. Deliver workers append and never count. Every process that shows figures folds for itself; the watch leader alone saves.
 
 Saving goes in rounds: every changed book first, then the id index with the number of the row the round has reached. So a restart
 reads on from that one number, and a book that is not open misses nothing before it. A rebuild gives the same numbers.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +18,14 @@ import numpy as np
 from structlog.stdlib import BoundLogger
 
 from gateway.channel import Clock
+from gateway.errors import Deposed
 from gateway.flow.correlation import Correlation
+from gateway.flow.office import Office
+from gateway.flow.pulse import Pulse
+from gateway.flow.records import planned_in
 from gateway.model.alert import AlertState
 from gateway.model.coverage import Evidence
-from gateway.model.journal import NEVER, Statements
+from gateway.model.journal import NEVER, Attempts, Statements
 from gateway.model.receipt import Level
 from gateway.model.time import Instant
 from gateway.ports.store import AlertRow, JournalRow, Ordinals, Store, Transaction
@@ -29,7 +33,6 @@ from gateway.rules.folding import Book
 from gateway.telemetry import Metrics
 
 Told = tuple[int, int, Instant, str, dict[str, Any]]
-Planned = tuple[int, int, Ordinals]
 
 PAGE = 500
 ROWS = 64
@@ -71,8 +74,10 @@ class Ledger:
 class Folder:
     """Folds the journal into books. `account` gives an alert's current book; `news` waits for a change."""
 
-    def __init__(self, store: Store, clock: Clock, metrics: Metrics, log: BoundLogger, *, unmatched_for: int) -> None:
-        self._store, self._clock, self._metrics, self._log = store, clock, metrics, log
+    def __init__(
+        self, store: Store, clock: Clock, office: Office, metrics: Metrics, log: BoundLogger, *, unmatched_for: int
+    ) -> None:
+        self._store, self._clock, self._office, self._metrics, self._log = store, clock, office, metrics, log
         self._unmatched_for = unmatched_for
         self._ledger = Ledger()
         self._correlation = Correlation()
@@ -82,8 +87,9 @@ class Folder:
         self._appended = asyncio.Event()
         self._news = asyncio.Condition()
         self._opening, self._folding = asyncio.Lock(), asyncio.Lock()
-        self._batch = self._event = 0
+        self._event = 0
         self._names: dict[int, str] = {}
+        self.pulses: defaultdict[str, Pulse] = defaultdict(Pulse)
         self.seq = 0
 
     def appended(self) -> None:
@@ -96,10 +102,17 @@ class Folder:
             while True:
                 await self.fold()
                 if self._clock.now() - self._saved_at >= ROUND:
-                    await self.save()
+                    await self._round()
                 await self._rest()
         finally:
-            await asyncio.shield(self.save())
+            await asyncio.shield(self._round())
+
+    async def _round(self) -> None:
+        self.close_idle()
+        if self._office.held:
+            with contextlib.suppress(Deposed):
+                await self.save()
+        self._saved_at = self._clock.now()
 
     async def catch_up(self) -> None:
         """Take up where the last round of saving left off, and fold what has come since."""
@@ -107,34 +120,29 @@ class Folder:
         if saved is not None:
             self.seq, self._correlation = saved[0], Correlation.restore(saved[1])
         self._saved_seq = self.seq
-        self._batch, self._event = await self._store.read(lambda tx: (tx.outbox.newest(), tx.chronicle.last_event()))
+        self._event = await self._store.read(lambda tx: tx.chronicle.last_event())
         for row in await self._store.read(lambda tx: tx.alerts.released()):
             await self.account(row.n)
         await self.fold()
 
     async def fold(self) -> None:
-        """Take in what the store has got since: ends of alerts, planned batches, and every row of the journal."""
+        """Take in what the store has got since: ends of alerts, and every row of the journal."""
         while await self._fold_some():
             pass
         await self._give_up()
 
     async def _fold_some(self) -> bool:
         async with self._folding:
-            told, batches, rows = await self._store.read(self._since)
+            told, rows = await self._store.read(self._since)
             await self._notice_ends(told)
-            await self._notice_batches(batches)
             for row in rows:
                 await self._fold(row)
                 self.seq = row.seq
             await self._tell()
-        return bool(told or batches or rows)
+        return bool(told or rows)
 
-    def _since(self, tx: Transaction) -> tuple[list[Told], list[Planned], list[JournalRow]]:
-        return (
-            tx.chronicle.told(0, self._event, PAGE),
-            tx.outbox.newer(self._batch, PAGE),
-            tx.journal.after(self.seq, ROWS),
-        )
+    def _since(self, tx: Transaction) -> tuple[list[Told], list[JournalRow]]:
+        return tx.chronicle.told(0, self._event, PAGE), tx.journal.after(self.seq, ROWS)
 
     async def _rows_after(self, seq: int) -> list[JournalRow]:
         return await self._store.read(lambda tx: tx.journal.after(seq, ROWS))
@@ -154,10 +162,11 @@ class Folder:
     async def levels(self, alert: int, ordinals: Ordinals) -> list[Level]:
         """How far each of these endpoints is proven; SENT where nothing is known."""
         account = await self.account(alert)
-        if account is None:
-            return [Level.SENT] * len(ordinals)
-        known = account.book.times[:, ordinals] < NEVER
-        return [_furthest([level for level in Level if told[level]]) for told in known.T]
+        return _levels(account.book if account else None, ordinals)
+
+    async def levels_by_the_journal(self, alert: int, ordinals: Ordinals) -> list[Level]:
+        """The same, for a process that does not fold: read from the journal."""
+        return _levels(await self.book_as_known(alert, None), ordinals)
 
     async def rebuild(self, alert: int) -> None:
         """Throw the folds of an alert away and read the journal again from its release on."""
@@ -215,17 +224,23 @@ class Folder:
         for account in list(self._ledger.accounts.values()):
             if account.version != account.saved:
                 await self._save_book(account, seq, now)
-            elif not account.live and now - account.touched_at > IDLE:
-                del self._ledger.accounts[account.alert]
         if seq != self._saved_seq:
             index = self._correlation.snapshot()
-            await self._store.write(lambda tx: tx.snapshots.put(0, seq, now, index))
+            await self._office.write(lambda tx: tx.snapshots.put(0, seq, now, index))
         self._saved_at, self._saved_seq = now, seq
 
     async def _save_book(self, account: Account, seq: int, now: Instant) -> None:
         version, book = account.version, account.book.snapshot()
-        await self._store.write(lambda tx: tx.snapshots.put(account.alert, seq, now, book))
+        await self._office.write(lambda tx: tx.snapshots.put(account.alert, seq, now, book))
         account.saved = version
+
+    def close_idle(self) -> None:
+        """Books of ended alerts that nobody asks for; the leader has saved them long since."""
+        now = self._clock.now()
+        for account in list(self._ledger.accounts.values()):
+            unsaved = self._office.held and account.version != account.saved
+            if not account.live and not unsaved and now - account.touched_at > IDLE:
+                del self._ledger.accounts[account.alert]
 
     async def _notice_ends(self, told: Sequence[Told]) -> None:
         """An alert whose state has changed may have another cut-off."""
@@ -240,14 +255,15 @@ class Folder:
             account.live = row.state.active
             account.version += 1
 
-    async def _notice_batches(self, fresh: Sequence[Planned]) -> None:
+    async def _plan(self, planned: Attempts) -> None:
         """Endpoints that have been put into batches may count from now on."""
-        for number, alert, ordinals in fresh:
-            account = await self.account(alert) if alert else None
+        rosters = await self._rosters_of(planned["dispatch"])
+        for roster in np.unique(rosters[rosters > 0]).tolist():
+            account = await self.account(roster)
             if account is not None:
-                account.book.plan(ordinals)
+                for first, count in planned[rosters == roster][["first", "count"]].tolist():
+                    account.book.plan(np.arange(first, first + count, dtype=np.int32))
                 account.version += 1
-            self._batch = number
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -258,12 +274,19 @@ class Folder:
 
     async def _fold(self, row: JournalRow) -> None:
         """Take a row in, whole or not at all: who is interrupted reads it again, and finds the same receipts waiting."""
-        waiting = self._correlation.waiting
+        await self._feel(row.statements)
+        waiting, planned = self._correlation.waiting, planned_in(row.attempts)
+        if len(planned):
+            await self._plan(planned)
         try:
             await self._merge_row(self._correlation.join(row.statements))
         except BaseException:
             self._correlation.waiting = waiting
             raise
+
+    async def _feel(self, statements: Statements) -> None:
+        for number in np.unique(statements["channel"]).tolist():
+            self.pulses[await self._name(number)].take(statements[statements["channel"] == number])
 
     async def _merge_row(self, joined: Statements) -> None:
         if not len(joined):
@@ -273,7 +296,8 @@ class Folder:
             account = await self.account(roster)
             if account is not None:
                 _merge(account.book, joined[rosters == roster])
-                await self._time(account.book, joined[rosters == roster])
+                if self._office.held:
+                    await self._time(account.book, joined[rosters == roster])
                 account.version += 1
 
     async def _time(self, book: Book, statements: Statements) -> None:
@@ -303,7 +327,7 @@ class Folder:
         now = self._clock.now()
         waiting = self._correlation.waiting
         overdue = (waiting["received_at"] >= self._counted_until) & (waiting["received_at"] < now - PATIENCE)
-        if overdue.any():
+        if overdue.any() and self._office.held:
             for number, count in Counter(waiting["channel"][overdue].tolist()).items():
                 name = await self._name(number)
                 self._metrics.unmatched_receipts.labels(name).inc(count)
@@ -314,6 +338,13 @@ class Folder:
     async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
+
+
+def _levels(book: Book | None, ordinals: Ordinals) -> list[Level]:
+    if book is None:
+        return [Level.SENT] * len(ordinals)
+    known = book.times[:, ordinals] < NEVER
+    return [_furthest([level for level in Level if told[level]]) for told in known.T]
 
 
 def _furthest(levels: Sequence[Level]) -> Level:

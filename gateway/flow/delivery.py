@@ -1,23 +1,26 @@
 """Delivery: from a batch in the queue to statements in the journal, for one channel, top to bottom.
 
 `Courier.run` keeps `parallel` batches in hand. Each is cut into slices; before a slice the store is asked, in the same
-transaction that journals the attempt, whether the dispatch still stands and its time is not over: so nothing of a withdrawn
-alert starts once the withdrawal is on disk. What a send does not report is unknown, and is sent again, counted.
+transaction that journals the attempt, whether the dispatch still stands, its time is not over and the batch is in nobody else's
+hands: so nothing of a withdrawn alert starts once the withdrawal is on disk, and workers that share a channel never send the same.
+What a send does not report is unknown, and is sent again, counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
+from typing import TypeVar
 
 import numpy as np
-from aiolimiter import AsyncLimiter
 from structlog.stdlib import BoundLogger
 
 from gateway.channel import Channel, ChannelConfig, Clock
 from gateway.errors import Rejected, Throttled, Unavailable, Unstorable
+from gateway.flow.keeping import LEASE, keep_leases
 from gateway.flow.letters import Letters
 from gateway.flow.outcomes import Outcome, answered, far_side_gone, raised
 from gateway.flow.records import accepted_block, attempt_block, failed_block
@@ -30,8 +33,16 @@ from gateway.ports.store import BatchRow, Ordinals, Store, Transaction
 from gateway.rules.retrying import Breaker, next_attempt, outage
 from gateway.telemetry import Metrics
 
+T = TypeVar("T")
+
 DRAIN = 6.0
 """Seconds that sends in flight may take to end when the gateway stops."""
+
+AGAIN = 0.5
+"""Seconds until the outcome of a send, which the store could not take, is offered to it again."""
+
+OFFERS = 120
+"""How often that is done."""
 
 OPEN = (WorkState.PENDING, WorkState.SENDING)
 
@@ -45,6 +56,7 @@ class Courier:
         channel: Channel,
         config: ChannelConfig,
         *,
+        owner: str,
         queue: Queue,
         store: Store,
         clock: Clock,
@@ -55,22 +67,25 @@ class Courier:
         traits = channel.traits
         rate = traits.rate if config.rate is None else config.rate
         self.name, self.channel, self.config = name, channel, config
-        self._queue, self._store, self._clock, self._metrics, self._log = queue, store, clock, metrics, log
+        self._owner, self._queue, self._store, self._clock = owner, queue, store, clock
+        self._metrics, self._log = metrics, log
         self._letters = Letters(store, speech if traits.media == "audio" else None)
         self._random = Random()
         self._parallel = config.parallel or traits.parallel
         self._slice = max(1, min(traits.max_batch, int(rate) if rate else traits.max_batch))
-        self._pace = AsyncLimiter(self._slice, self._slice / rate) if rate else None
+        self._cost_us = 1_000_000 / rate if rate else 0.0
         self._breaker = Breaker()
         self._number = 0
+        self._in_hand: set[int] = set()
         self.last_progress: Instant = 0
-        self.handed = 0
         self.fault = ""
 
     async def run(self) -> None:
         """Deliver until cancelled; then let what is on the wire end within `DRAIN` seconds."""
         self._number = await self._store.write(lambda tx: tx.journal.channel_number(self.name))
         async with asyncio.TaskGroup() as hands:
+            leases = keep_leases(self._store, self._clock, self._in_hand, self._renew)
+            hands.create_task(leases, name=f"{self.name}-leases")
             for hand in range(self._parallel):
                 hands.create_task(self._work(), name=f"{self.name}-{hand}")
 
@@ -92,6 +107,9 @@ class Courier:
                 await asyncio.wait({delivery}, timeout=1)
                 raise
 
+    def _renew(self, tx: Transaction, numbers: Sequence[int], until: Instant) -> None:
+        tx.outbox.renew(self._owner, numbers, until)
+
     async def _next(self) -> BatchRow:
         while True:
             try:
@@ -108,6 +126,7 @@ class Courier:
 
     async def _deliver_guarded(self, row: BatchRow) -> None:
         """A batch whose delivery fails for a reason of our own stays in the store and is found again."""
+        self._in_hand.add(row.n)
         try:
             await self._deliver(row)
         except Unstorable as error:
@@ -118,6 +137,7 @@ class Courier:
             self._log.exception("delivery_failed", channel=self.name, batch=row.n)
             await self._fell(row, error)
         finally:
+            self._in_hand.discard(row.n)
             self._queue.done(row)
 
     async def _fell(self, row: BatchRow, error: Exception) -> None:
@@ -135,15 +155,16 @@ class Courier:
 
     async def _deliver(self, row: BatchRow) -> None:
         batch, released_at = await self._letters.open(row)
-        if row.state is WorkState.SENDING:
-            self._metrics.duplicates.labels(self.name).inc(len(batch.endpoints))
-            row = replace(row, doubtful=True)
+        again_at_first = row.state is WorkState.SENDING
+        row = replace(row, doubtful=row.doubtful or again_at_first)
         left, again, unknown = row.ordinals, np.empty(0, np.int32), 0
         for start in range(0, len(batch.endpoints), self._slice):
             part = replace(batch, endpoints=batch.endpoints[start : start + self._slice])
             await self._paced(len(part.endpoints))
             if not await self._begin(row, part, np.concatenate((again, left))):
                 return
+            if start == 0 and again_at_first:
+                self._metrics.duplicates.labels(self.name).inc(len(batch.endpoints))
             outcome = await self._send(part)
             left, again = left[len(part.endpoints) :], np.concatenate((again, outcome.again))
             unknown += outcome.unknown
@@ -152,11 +173,16 @@ class Courier:
             if not len(left) or outcome.final or far_side_gone(outcome):
                 await self._end(row, part.attempt, replace(outcome, unknown=unknown), np.concatenate((again, left)))
                 return
-            await self._go_on(row, outcome, np.concatenate((again, left)))
+            if not await self._go_on(row, outcome, np.concatenate((again, left))):
+                return
 
     async def _paced(self, endpoints: int) -> None:
-        if self._pace is not None:
-            await self._pace.acquire(endpoints)
+        """Wait for our turn at the channel's rate, which all its workers keep together."""
+        if not self._cost_us:
+            return
+        now, cost = self._clock.now() * 1000, round(endpoints * self._cost_us)
+        begins = await self._store.write(lambda tx: tx.paces.reserve(self.name, now, cost))
+        await asyncio.sleep(max(0, begins - now) / 1_000_000)
 
     async def _begin(self, row: BatchRow, part: Batch, remaining: Ordinals) -> bool:
         """Journal the attempt, unless the batch must not be sent any more: then close it and say so."""
@@ -165,20 +191,21 @@ class Courier:
         block = attempt_block(row, self._number, part.attempt, ordinals, now)
 
         def work(tx: Transaction) -> WorkState | None:
+            withdrawn = tx.dispatches.get(row.dispatch, hold=True).withdrawn_at is not None
             state = tx.outbox.get(row.n).state
             if state not in OPEN:
                 return state
-            withdrawn = tx.dispatches.get(row.dispatch).withdrawn_at is not None
             if withdrawn or row.expires_at <= now:
                 state = WorkState.EXPIRED if row.expires_at <= now else WorkState.WITHDRAWN
-                tx.outbox.close(row.n, state, state.value, remaining, row.doubtful)
+                tx.outbox.close(row.n, self._owner, state, state.value, remaining, row.doubtful)
                 return state
-            tx.outbox.started(row.n, part.attempt)
+            if not tx.outbox.begin(row.n, self._owner, part.attempt, now, LEASE):
+                return WorkState.SENDING
             tx.journal.append(attempts=block)
             return None
 
         ended = await self._store.write(work)
-        if ended is not None:
+        if ended is not None and ended is not WorkState.SENDING:
             self._metrics.batches.labels(self.name, ended.value).inc()
         return ended is None
 
@@ -204,7 +231,6 @@ class Courier:
         if not receipts:
             return
         self.fault, self.last_progress = "", self._clock.now()
-        self.handed += receipts
         self._metrics.channel_up.labels(self.name).set(1)
         self._metrics.channel_last_progress.labels(self.name).set(self.last_progress / 1000)
 
@@ -219,14 +245,15 @@ class Courier:
         self.fault = why
         self._metrics.channel_up.labels(self.name).set(0)
 
-    async def _go_on(self, row: BatchRow, outcome: Outcome, remaining: Ordinals) -> None:
+    async def _go_on(self, row: BatchRow, outcome: Outcome, remaining: Ordinals) -> bool:
+        """Keep what a slice proved. False = meanwhile the batch fell to somebody else."""
         block = accepted_block(row, self.name, self._number, outcome.receipts, self._clock.now())
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> bool:
             tx.journal.append(statements=block)
-            tx.outbox.advance(row.n, remaining)
+            return tx.outbox.advance(row.n, self._owner, remaining)
 
-        await self._store.write(work)
+        return await self._kept(work)
 
     async def _end(self, row: BatchRow, attempt: int, outcome: Outcome, remaining: Ordinals) -> None:
         """Close the batch, or put back what is to be tried again, together with what is proven."""
@@ -245,22 +272,33 @@ class Courier:
         def work(tx: Transaction) -> WorkState:
             tx.journal.append(statements=block)
             if not len(remaining):
-                tx.outbox.close(row.n, WorkState.DONE)
+                tx.outbox.close(row.n, self._owner, WorkState.DONE)
                 return WorkState.DONE
+            why = outcome.reason.label
             if after.due is not None:
-                tx.outbox.put_back(row.n, after.due, max(made, 1), remaining, outcome.reason.label, row.doubtful)
+                tx.outbox.put_back(row.n, self._owner, after.due, max(made, 1), remaining, why, row.doubtful)
                 return WorkState.PENDING
             if after.state is WorkState.DEAD:
                 tx.journal.append(statements=failed_block(row, self._number, remaining, outcome.reason, now))
-            tx.outbox.close(row.n, after.state, outcome.reason.label, remaining, row.doubtful)
+            tx.outbox.close(row.n, self._owner, after.state, why, remaining, row.doubtful)
             return after.state
 
-        ended = await self._store.write(work)
+        ended = await self._kept(work)
         if ended is WorkState.PENDING:
             self._metrics.duplicates.labels(self.name).inc(outcome.unknown)
             self._queue.wake([self.name])
         else:
             self._metrics.batches.labels(self.name, ended.value).inc()
+
+    async def _kept(self, work: Callable[[Transaction], T]) -> T:
+        """What a send proved is offered to the store until it takes it: to forget it would be to send it again."""
+        for _ in range(OFFERS):
+            try:
+                return await self._store.write(work)
+            except Unstorable as error:
+                self._log.warning("outcome_waits", channel=self.name, why=str(error))
+                await asyncio.sleep(AGAIN)
+        return await self._store.write(work)
 
     def _count(self, outcome: Outcome, released_at: Instant) -> None:
         for (level, reason), count in Counter((receipt.level, receipt.reason) for receipt in outcome.receipts).items():

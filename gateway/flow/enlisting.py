@@ -17,7 +17,7 @@ from gateway.flow.world import World
 from gateway.model.alert import Alert, Grade, Info, MsgType, Status
 from gateway.model.roster import NOBODY, PPM, Roster, RosterLeaf
 from gateway.model.time import Instant
-from gateway.ports.store import AlertRow, Ordinals, Transaction
+from gateway.ports.store import AlertRow, BatchRow, Ordinals, Transaction
 from gateway.rules.enrolling import compose
 from gateway.rules.planning import effective_expiry
 from gateway.rules.targeting import Targets, resolve
@@ -55,14 +55,19 @@ class Enlisted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reached:
-    """A warning that a Cancel ends, and the ordinals of its roster that may have been handed over."""
+    """A warning that a Cancel ends, and the batches of its roster of which anything may have been handed over."""
 
     row: AlertRow
     roster: Roster
     header: Mapping[str, Any]
-    ordinals: Ordinals
+    batches: Sequence[BatchRow]
     addresses: Sequence[str]
     names: Sequence[str]
+
+    @property
+    def ordinals(self) -> Ordinals:
+        """The ordinals that may have been handed over."""
+        return np.unique(np.concatenate([batch.handed for batch in self.batches])).astype(np.int32)
 
 
 @dataclass(slots=True)
@@ -124,9 +129,8 @@ def _reached(tx: Transaction, row: AlertRow) -> Reached | None:
     if frozen is None or not touched:
         return None
     roster, header = frozen
-    ordinals = np.unique(np.concatenate(touched)).astype(np.int32)
     addresses = tx.rosters.addresses(row.n, 0, roster.endpoints)
-    return Reached(row, roster, header, ordinals, addresses, tx.rosters.names(row.n, 0, roster.endpoints))
+    return Reached(row, roster, header, touched, addresses, tx.rosters.names(row.n, 0, roster.endpoints))
 
 
 def _sinks(world: World, alert: Alert, row: AlertRow, at: Instant) -> Enlisted:

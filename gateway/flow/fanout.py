@@ -1,12 +1,14 @@
 """Fan-out: from an open dispatch to batches in the outbox. The roster is frozen first, then the words are made, then batches are
 written in steps, each of which moves `planned_to` in the same transaction: a crash resumes there, and a graver dispatch goes first.
+A dispatch belongs to one planner at a time by a lease; whose lease is lost writes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,20 +19,31 @@ from structlog.stdlib import BoundLogger
 from gateway.channel import Clock
 from gateway.errors import Unstorable
 from gateway.flow.enlisting import Enlisted, Reached, enlist, reached_before
+from gateway.flow.keeping import LEASE, keep_leases
+from gateway.flow.records import planned_block
+from gateway.flow.stragglers import Stragglers, arrived, on_a_roster_of_its_own, on_the_same_roster, waited_for
 from gateway.flow.wording import words
 from gateway.flow.world import World
-from gateway.model.alert import MsgType
-from gateway.model.dispatch import Priority
+from gateway.model.dispatch import Cause, Priority
 from gateway.model.roster import Roster
 from gateway.model.time import Instant
 from gateway.ports.queue import Queue
-from gateway.ports.store import AlertRow, DispatchRow, NewBatch, Store, Transaction
+from gateway.ports.store import AlertRow, BatchRow, DispatchRow, NewBatch, Store, Transaction
 from gateway.rules.batching import BatchPlan, Stretch, batches
 
 STEP_BATCHES = 20
 STEP_SECONDS = 0.02
 PART = 2000
-LEASE = 10_000
+LOOK_AROUND = 1.0
+"""Seconds. Another process may have opened a dispatch, or died over one."""
+
+STRAGGLING = -1
+"""`planned_to` of a dispatch that has told everybody but its stragglers."""
+
+LOOK_AGAIN = 0.2
+"""Seconds between two looks at sends that were under way when their warning ended."""
+
+OVER = frozenset({Cause.LIFTED, Cause.WITHDRAWN})
 
 Header = Mapping[str, Any]
 
@@ -51,6 +64,7 @@ class Plan:
     only: NDArray[np.bool_] | None
     done: int
     before: list[Effect]
+    stragglers: Stragglers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +75,8 @@ class Basis:
     known: tuple[Roster, Header] | None
     reached: Sequence[Reached]
     originals: Mapping[int, AlertRow]
-    touched: NDArray[np.int32] | None
+    touched: Sequence[BatchRow]
+    addresses: Sequence[str]
 
     @property
     def frozen(self) -> tuple[Roster, Header]:
@@ -79,6 +94,7 @@ class Planner:
         self._world = world
         self._plans: dict[int, Plan] = {}
         self._opened = asyncio.Event()
+        self._straggling: set[int] = set()
 
     def wake(self) -> None:
         """Say that a dispatch may have been opened."""
@@ -97,14 +113,18 @@ class Planner:
 
     async def step(self) -> bool:
         """Plan a little of the most urgent dispatch; False if there is none."""
-        now = self._clock.now()
-        dispatch = await self._store.write(lambda tx: tx.dispatches.claim(self._owner, now, LEASE))
+        now, besides = self._clock.now(), frozenset(self._straggling)
+        dispatch = await self._store.write(lambda tx: tx.dispatches.claim(self._owner, now, LEASE, besides))
         if dispatch is None:
             return False
         try:
-            if dispatch.n not in self._plans:
-                self._plans[dispatch.n] = await self._prepare(dispatch)
-            await self._write_some(self._plans[dispatch.n])
+            if dispatch.planned_to == STRAGGLING:
+                await self._tell_stragglers(dispatch)
+            else:
+                if dispatch.n not in self._plans:
+                    async with self._keeping(dispatch.n):
+                        self._plans[dispatch.n] = await self._prepare(dispatch)
+                await self._write_some(self._plans[dispatch.n])
         except Unstorable:
             self._plans.pop(dispatch.n, None)
             raise
@@ -114,13 +134,26 @@ class Planner:
             await self._store.write(lambda tx: tx.dispatches.postpone(dispatch.n, now + LEASE))
         return True
 
+    @asynccontextmanager
+    async def _keeping(self, n: int) -> AsyncIterator[None]:
+        """A dispatch stays ours while the block lasts, however long that takes."""
+        keeper = asyncio.create_task(keep_leases(self._store, self._clock, {n}, self._renew))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+
+    def _renew(self, tx: Transaction, numbers: Sequence[int], until: Instant) -> None:
+        tx.dispatches.renew(self._owner, numbers, until)
+
     async def _rest(self) -> None:
-        due = await self._store.read(lambda tx: tx.dispatches.next_due())
+        besides = frozenset(self._straggling)
+        due = await self._store.read(lambda tx: tx.dispatches.next_due(self._owner, besides))
         waits: list[asyncio.Task[Any]] = [asyncio.create_task(self._opened.wait())]
         if due is not None:
             waits.append(asyncio.create_task(self._clock_reaches(due)))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=LOOK_AROUND, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
@@ -133,12 +166,15 @@ class Planner:
         written, now = plan.done + looked_at, self._clock.now()
 
         def work(tx: Transaction) -> bool:
-            if tx.dispatches.get(plan.dispatch.n).withdrawn_at is not None:
+            if not self._mine(tx, plan.dispatch.n):
                 return False
             for effect in plan.before:
                 effect(tx)
-            tx.outbox.add(plan.dispatch.n, new, now)
-            tx.dispatches.planned(plan.dispatch.n, written, done)
+            self._add(tx, plan.dispatch.n, new, now)
+            if done and plan.stragglers:
+                tx.dispatches.planned(plan.dispatch.n, STRAGGLING, False)
+            else:
+                tx.dispatches.planned(plan.dispatch.n, written, done)
             return True
 
         stands = await self._store.write(work)
@@ -147,6 +183,46 @@ class Planner:
             self._plans.pop(plan.dispatch.n, None)
         self._queue.wake({batch.channel for batch in new})
 
+    def _mine(self, tx: Transaction, n: int) -> bool:
+        """Whether the dispatch still stands and is still in our hands; both stay so while this transaction lasts."""
+        return tx.dispatches.holds(n, self._owner) and tx.dispatches.get(n).withdrawn_at is None
+
+    def _add(self, tx: Transaction, n: int, new: Sequence[NewBatch], now: Instant) -> None:
+        tx.outbox.add(n, new, now)
+        tx.journal.append(attempts=planned_block(n, new))
+
+    async def _tell_stragglers(self, dispatch: DispatchRow) -> None:
+        """Look again at who was in mid-send when the warning ended."""
+        now = self._clock.now()
+        basis = await self._store.read(lambda tx: _basis(tx, dispatch))
+        roster, header = basis.frozen
+        stretches = list(_stretches(dispatch, roster, header, self._world))
+
+        def work(tx: Transaction) -> list[NewBatch]:
+            if not self._mine(tx, dispatch.n):
+                return []
+            ordinals, left = arrived(tx, dispatch, now)
+            chosen = np.zeros(roster.endpoints, bool)
+            chosen[ordinals] = True
+            new = [batch for plan in batches(stretches, 0) if (batch := _batch(plan, roster.channels, chosen))]
+            self._add(tx, dispatch.n, new, now)
+            tx.dispatches.set_stragglers(dispatch.n, left)
+            tx.dispatches.planned(dispatch.n, STRAGGLING, not left)
+            return new
+
+        self._queue.wake({batch.channel for batch in await self._store.write(work)})
+        self._leave_for_now(dispatch.n)
+
+    def _leave_for_now(self, n: int) -> None:
+        """Sends end in real time, whatever the clock says: look again after that of sockets."""
+
+        def look() -> None:
+            self._straggling.discard(n)
+            self._opened.set()
+
+        self._straggling.add(n)
+        asyncio.get_running_loop().call_later(LOOK_AGAIN, look)
+
     async def _prepare(self, dispatch: DispatchRow) -> Plan:
         basis = await self._store.read(lambda tx: _basis(tx, dispatch))
         before: list[Effect] = []
@@ -154,15 +230,18 @@ class Planner:
             released_at = basis.row.released_at or self._clock.now()
             enlisted = await asyncio.to_thread(enlist, self._world, basis.row, basis.reached, released_at)
             before += await self._freeze(basis.row.n, enlisted)
-            basis = replace(basis, known=(enlisted.roster, enlisted.header))
+            basis = replace(basis, known=(enlisted.roster, enlisted.header), addresses=enlisted.addresses)
         roster, header = basis.frozen
         stretches = list(_stretches(dispatch, roster, header, self._world))
         if not dispatch.planned_to:
             used = {(roster.channels[stretch.channel], stretch.variant) for stretch in stretches}
             before.append(self._words(dispatch, basis, header, used))
+        told, stragglers = await asyncio.to_thread(_told, dispatch, basis, self._clock.now())
+        if stragglers and not dispatch.planned_to:
+            before.append(lambda tx: tx.dispatches.set_stragglers(dispatch.n, stragglers))
         remaining = batches(stretches, dispatch.planned_to)
-        only = _only(dispatch, roster, basis.touched)
-        return Plan(dispatch, remaining, roster.channels, only, dispatch.planned_to, before)
+        only = _only(dispatch, roster, told)
+        return Plan(dispatch, remaining, roster.channels, only, dispatch.planned_to, before, stragglers)
 
     async def _freeze(self, alert: int, enlisted: Enlisted) -> list[Effect]:
         """What puts the roster on disk. The parts of a large one go ahead in commits of their own, so that others may write
@@ -199,16 +278,30 @@ def _basis(tx: Transaction, dispatch: DispatchRow) -> Basis:
     row = tx.alerts.by_number(dispatch.alert)
     if row is None:
         raise LookupError(f"dispatch {dispatch.id} without its alert")
-    known = tx.rosters.get(dispatch.roster)
-    reached = reached_before(tx, row.n) if known is None and row.msg_type == MsgType.CANCEL else []
+    known, own = tx.rosters.get(dispatch.roster), dispatch.roster == dispatch.alert
+    reached = reached_before(tx, row.n) if own and dispatch.cause in OVER else []
     others = {dispatch.roster, *(each.row.n for each in reached)}
     if known is not None:
         others |= {voice["of"] for voice in known[1]["voices"] if voice["of"]}
     originals = {n: other for n in others - {row.n} if (other := tx.alerts.by_number(n)) is not None}
-    touched = None
-    if dispatch.roster != dispatch.alert:
-        touched = np.unique(np.concatenate([np.empty(0, np.int32), *tx.outbox.touched(dispatch.roster)]))
-    return Basis(row, known, reached, originals, touched)
+    touched = [] if own else tx.outbox.touched(dispatch.roster)
+    addresses = tx.rosters.addresses(row.n, 0, known[0].endpoints) if known is not None and reached else []
+    return Basis(row, known, reached, originals, touched, addresses)
+
+
+def _told(dispatch: DispatchRow, basis: Basis, now: Instant) -> tuple[NDArray[np.bool_] | None, Stragglers]:
+    """Whom a dispatch that ends a warning tells now (None = everybody of its roster), and who has to be waited for."""
+    if dispatch.cause not in OVER:
+        return None, {}
+    roster, kept = basis.frozen[0], dispatch.targets.get("stragglers")
+    if dispatch.roster == dispatch.alert:
+        told, later = on_a_roster_of_its_own(roster, basis.addresses, basis.reached, now)
+    else:
+        told, later = on_the_same_roster(roster, basis.touched, now)
+    if kept is not None:
+        later = kept
+        told[waited_for(later)] = False
+    return told, later
 
 
 def _part(alert: int, enlisted: Enlisted, first: int) -> Effect:
@@ -220,20 +313,24 @@ def _next_batches(plan: Plan) -> tuple[list[NewBatch], int, bool]:
     """The batches of one step, how many were looked at, and whether these were the last."""
     started = time.monotonic()
     new: list[NewBatch] = []
-    for looked_at, batch in enumerate(plan.batches, 1):
-        ordinals = None
-        if plan.only is not None:
-            ordinals = np.flatnonzero(plan.only[batch.first : batch.first + batch.count]).astype(np.int32) + np.int32(
-                batch.first
-            )
-        if ordinals is None or len(ordinals):
-            channel = plan.channels[batch.channel]
-            new.append(
-                NewBatch(channel, batch.variant, batch.priority, batch.first, batch.count, batch.expires_at, ordinals)
-            )
+    for looked_at, planned in enumerate(plan.batches, 1):
+        batch = _batch(planned, plan.channels, plan.only)
+        if batch is not None:
+            new.append(batch)
         if looked_at >= STEP_BATCHES or time.monotonic() - started > STEP_SECONDS:
             return new, looked_at, False
     return new, 0, True
+
+
+def _batch(plan: BatchPlan, channels: Sequence[str], only: NDArray[np.bool_] | None) -> NewBatch | None:
+    """A planned batch for those of it who are meant (None = all of it); None if nobody is."""
+    ordinals = None
+    if only is not None:
+        ordinals = (np.flatnonzero(only[plan.first : plan.first + plan.count]) + plan.first).astype(np.int32)
+        if not len(ordinals):
+            return None
+    channel = channels[plan.channel]
+    return NewBatch(channel, plan.variant, plan.priority, plan.first, plan.count, plan.expires_at, ordinals)
 
 
 def _stretches(dispatch: DispatchRow, roster: Roster, header: Header, world: World) -> Iterator[Stretch]:
@@ -250,23 +347,19 @@ def _stretches(dispatch: DispatchRow, roster: Roster, header: Header, world: Wor
         yield Stretch(number, voice, first, length, grade, min(expires_at, dispatch.expires_at), profile.max_batch)
 
 
-def _only(dispatch: DispatchRow, roster: Roster, touched: NDArray[np.int32] | None) -> NDArray[np.bool_] | None:
+def _only(dispatch: DispatchRow, roster: Roster, told: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """bool[endpoints]: those meant by a dispatch that is not for all of the roster; None = all of it.
 
-    On another alert's roster only those are meant whom that alert may have reached. `leaves` limits to some regions, for the
-    channels in `limited` alone if that is given.
+    A dispatch that ends a warning is for those whom it reached. `leaves` limits to some regions, for the channels in `limited`
+    alone if that is given.
     """
     codes = dispatch.targets.get("leaves")
-    if codes is None and touched is None:
-        return None
-    chosen = np.ones(roster.endpoints, bool)
-    if codes is not None:
-        meant = np.isin([leaf.code for leaf in roster.leaves], codes)
-        chosen = np.append(meant, False)[roster.endpoint_leaf]
-        chosen[roster.catch_endpoint[meant[roster.catch_leaf]]] = True
-        limited = dispatch.targets.get("limited")
-        if limited is not None:
-            chosen |= ~np.isin(list(roster.channels), limited)[roster.endpoint_channel]
-    if touched is not None:
-        chosen &= np.isin(np.arange(roster.endpoints), touched)
-    return chosen
+    if codes is None:
+        return told
+    meant = np.isin([leaf.code for leaf in roster.leaves], codes)
+    chosen = np.append(meant, False)[roster.endpoint_leaf]
+    chosen[roster.catch_endpoint[meant[roster.catch_leaf]]] = True
+    limited = dispatch.targets.get("limited")
+    if limited is not None:
+        chosen |= ~np.isin(list(roster.channels), limited)[roster.endpoint_channel]
+    return chosen if told is None else chosen & told

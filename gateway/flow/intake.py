@@ -23,7 +23,7 @@ from gateway.model.ids import new_id
 from gateway.model.policy import Source
 from gateway.model.time import Instant
 from gateway.ports.desk import Accepted, Attachment, Principal, Role
-from gateway.ports.store import AlertRow, Store, Transaction
+from gateway.ports.store import AlertRow, Store, Transaction, Turn
 from gateway.rules.planning import effective_expiry
 from gateway.rules.releasing import Verdict, authorise, verdict
 from gateway.rules.targeting import Targets, resolve
@@ -84,7 +84,9 @@ class Intake:
             await self._refused(refusal, by)
             raise
         row = self._row(raw, reading, source, by, via)
-        accepted = await self._store.write(lambda tx: self._keep(tx, row, reading, attachments, asked))
+        accepted = await self._store.write(
+            lambda tx: self._keep(tx, row, reading, attachments, asked), turn=Turn.LINEAGE
+        )
         if accepted is None:
             raise await self._conflict(raw, row)
         if accepted.created:

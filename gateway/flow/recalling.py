@@ -1,10 +1,12 @@
 """Recalling: what a cancelled warning has handed over already is called back where the channel can do that: loudspeakers fall
-silent, SMS not yet delivered are deleted. Which dispatches are to be recalled stands in the store, so that a restart goes on.
+silent, SMS not yet delivered are deleted. Which dispatches are to be recalled stands in the store, so that a restart goes on;
+one worker at a time has one by a lease.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,14 +15,19 @@ from structlog.stdlib import BoundLogger
 
 from gateway.channel import Channel, Clock
 from gateway.errors import Rejected, Unavailable, Unstorable
+from gateway.flow.keeping import LEASE, keep_leases
 from gateway.flow.letters import Letters
 from gateway.flow.records import accepted_block
 from gateway.model.dispatch import WorkState
 from gateway.model.receipt import Level, Receipt
+from gateway.model.time import Instant
 from gateway.ports.store import BatchRow, DispatchRow, Ordinals, Store, Transaction
 
 PATIENCE = 30.0
 """Seconds that one recall may take."""
+
+LOOK_AROUND = 1.0
+"""Seconds. Another process may have taken the Cancel in, or died over it."""
 
 AGAIN = 2.0
 """Seconds between two tries, and between two looks at what is still on the wire."""
@@ -41,9 +48,10 @@ class Recaller:
     """Calls back what cancelled alerts have handed over, every channel for itself."""
 
     def __init__(
-        self, store: Store, clock: Clock, channels: Mapping[str, Channel], levels: Levels, log: BoundLogger
+        self, store: Store, clock: Clock, channels: Mapping[str, Channel], levels: Levels, owner: str, log: BoundLogger
     ) -> None:
         self._store, self._clock, self._levels, self._log = store, clock, levels, log
+        self._owner = f"{owner}/recaller"
         self._channels = {name: channel for name, channel in channels.items() if hasattr(channel, "recall")}
         self._letters = Letters(store, None)
         self._at_work: set[int] = set()
@@ -56,14 +64,27 @@ class Recaller:
     async def run(self) -> None:
         """Recall until cancelled."""
         self._at_work.clear()
+        await self._store.write(lambda tx: tx.dispatches.release(self._owner))
         async with asyncio.TaskGroup() as group:
+            group.create_task(keep_leases(self._store, self._clock, self._at_work, self._renew))
             while True:
                 self._called.clear()
-                for dispatch in await self._store.read(lambda tx: tx.dispatches.to_recall()):
-                    if dispatch.n not in self._at_work:
-                        self._at_work.add(dispatch.n)
-                        group.create_task(self._recall(dispatch))
-                await self._called.wait()
+                while (dispatch := await self._claimed()) is not None:
+                    self._at_work.add(dispatch.n)
+                    group.create_task(self._recall(dispatch))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AROUND):
+                        await self._called.wait()
+
+    async def _claimed(self) -> DispatchRow | None:
+        """The next cancelled dispatch that nobody calls back yet."""
+        now, mine = self._clock.now(), frozenset(self._at_work)
+        if not await self._store.read(lambda tx: tx.dispatches.any_recall(now, mine)):
+            return None
+        return await self._store.write(lambda tx: tx.dispatches.claim_recall(self._owner, now, LEASE))
+
+    def _renew(self, tx: Transaction, numbers: Sequence[int], until: Instant) -> None:
+        tx.dispatches.renew(self._owner, numbers, until)
 
     async def _recall(self, dispatch: DispatchRow) -> None:
         await asyncio.gather(*(self._by(name, dispatch) for name in self._channels))

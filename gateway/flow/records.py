@@ -9,7 +9,7 @@ import numpy as np
 from gateway.model.journal import ACCEPTED, ATTEMPT, NEVER, RECEIPT, STATEMENT, Attempts, Statements, far_hash
 from gateway.model.receipt import Level, Reason, Receipt
 from gateway.model.time import Instant
-from gateway.ports.store import BatchRow, Ordinals
+from gateway.ports.store import BatchRow, NewBatch, Ordinals
 
 
 def attempt_block(row: BatchRow, channel: int, number: int, ordinals: Ordinals, now: Instant) -> Attempts:
@@ -22,6 +22,28 @@ def attempt_block(row: BatchRow, channel: int, number: int, ordinals: Ordinals, 
     block["first"], block["count"] = firsts, np.diff(np.concatenate(([0], ends))) if len(ordinals) else 0
     block["channel"], block["number"] = channel, number
     return block
+
+
+def planned_block(dispatch: int, batches: Sequence[NewBatch]) -> Attempts:
+    """Records of attempt 0: these endpoints stand in the outbox from now on."""
+    runs = [run for batch in batches for run in _runs(batch)]
+    block = np.zeros(len(runs), ATTEMPT)
+    block["dispatch"] = dispatch
+    block["first"], block["count"] = [first for first, _ in runs], [count for _, count in runs]
+    return block
+
+
+def planned_in(attempts: Attempts) -> Attempts:
+    """Those records of a row that say what was planned."""
+    planned: Attempts = attempts[attempts["number"] == 0]
+    return planned
+
+
+def _runs(batch: NewBatch) -> list[tuple[int, int]]:
+    if batch.only is None:
+        return [(batch.first, batch.count)]
+    parts = np.split(batch.only, np.flatnonzero(np.diff(batch.only) != 1) + 1)
+    return [(int(part[0]), len(part)) for part in parts if len(part)]
 
 
 def accepted_block(row: BatchRow, channel: str, number: int, receipts: Sequence[Receipt], now: Instant) -> Statements:

@@ -15,7 +15,7 @@ from gateway.flow.world import World
 from gateway.model.alert import Alert, AlertState, CancelKind, MsgType, Reference, Scope, Status
 from gateway.model.time import Instant, moment
 from gateway.ports.desk import Json, Principal, Role
-from gateway.ports.store import AlertRow, Store, Transaction
+from gateway.ports.store import AlertRow, Store, Transaction, Turn
 from gateway.rules.divisions import within
 from gateway.rules.targeting import resolve
 
@@ -47,7 +47,7 @@ class Release:
             tx.chronicle.audit(by.name, "approved", now, row.n, note)
             return take_effect(tx, self.world, Subject(replace(row, why="approved"), alert, targets), None, now)
 
-        state = await self._store.write(work)
+        state = await self._store.write(work, turn=Turn.LINEAGE)
         self._opened()
         return {"id": row.id, "state": state.value}
 
@@ -94,7 +94,7 @@ class Release:
             end(tx, row, after, now, note)
             tx.chronicle.audit(by.name, after.value, now, row.n, note)
 
-        await self._store.write(work)
+        await self._store.write(work, turn=Turn.LINEAGE)
         return {"id": row.id, "state": after.value}
 
 

@@ -23,7 +23,8 @@ ATTEMPT = np.dtype(
         ("number", "<i2"),
     ]
 )
-"""`count` endpoints from ordinal `first` are about to be sent: attempt `number` of `batch`, at instant `at`."""
+"""`count` endpoints from ordinal `first` are about to be sent: attempt `number` of `batch`, at instant `at`. Number 0 = they have
+been planned: they stand in the outbox, and count for coverage from now on (batch, channel and time are 0 then)."""
 
 STATEMENT = np.dtype(
     [

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.ports.store import BatchRow
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How the queue is: `up` = it takes and gives; `blocked` = its broker takes nothing for now; `detail` for people."""
+
+    up: bool
+    blocked: bool = False
+    detail: str = ""
 
 
 class Queue(Protocol):
     """Batches of one channel, the most urgent first."""
 
     async def take(self, channel: str) -> BatchRow:
-        """Wait for the next batch of `channel` that is due; nobody else gets it until it is `done`. Safe to cancel."""
+        """Wait for the next batch of `channel` that is due, as the store has it now; nobody else of this process gets it until it
+        is `done`. Safe to cancel."""
         ...
 
     def done(self, row: BatchRow) -> None:
@@ -22,3 +33,6 @@ class Queue(Protocol):
     def wake(self, channels: Iterable[str] | None = None) -> None:
         """Say that work may have appeared for these channels (None = all)."""
         ...
+
+    @property
+    def state(self) -> QueueState: ...

@@ -6,159 +6,67 @@ share one commit (group commit), each in a savepoint of its own. `Transaction` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gateway.model.alert import AlertState
 from gateway.model.dispatch import Cause, Message, Priority, WorkState
 from gateway.model.journal import Attempts, Statements
 from gateway.model.roster import Roster
 from gateway.model.time import Instant
+from gateway.ports.rows import (
+    AlertRow,
+    BatchRow,
+    Depth,
+    DispatchRow,
+    JournalRow,
+    NewBatch,
+    Ordinals,
+    ProcessRow,
+    ReferenceRow,
+    StrayRow,
+)
+
+__all__ = [
+    "AlertRow",
+    "Alerts",
+    "BatchRow",
+    "Chronicle",
+    "Depth",
+    "DispatchRow",
+    "Dispatches",
+    "Journal",
+    "JournalRow",
+    "Leases",
+    "NewBatch",
+    "Ordinals",
+    "Outbox",
+    "Paces",
+    "ProcessRow",
+    "Processes",
+    "ReferenceRow",
+    "Rosters",
+    "Snapshots",
+    "Store",
+    "StrayRow",
+    "Strays",
+    "Transaction",
+    "Turn",
+]
 
 T = TypeVar("T")
-Ordinals = NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """An alert as the store keeps it. `n` is our number (0 = not stored yet), `id` its public name; `scope` the codes of the
-    regions it names; `plan` what was decided for it; `raw` the bytes received; `ended_by` the number of the alert that ended it."""
+class Turn(IntEnum):
+    """What only one transaction of all processes may do at a time. One turn follows the other in this order.
 
-    id: str
-    sender: str
-    identifier: str
-    sent: Instant
-    status: str
-    msg_type: str
-    dialect: str
-    source: str
-    grade: int
-    event: str
-    event_code: str
-    headline: str
-    state: AlertState
-    fingerprint: str
-    sha256: str
-    raw: bytes
-    received_at: Instant
-    expires_at: Instant
-    accepted_by: str
-    via: str
-    why: str = ""
-    kind: str = ""
-    findings: Sequence[Mapping[str, Any]] = ()
-    scope: Sequence[str] = ()
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    released_at: Instant | None = None
-    ended_at: Instant | None = None
-    ended_by: int = 0
-    n: int = 0
+    LINEAGE: alerts come into force and end, so that a Cancel and the warning it ends never miss each other. REFERENCE: regions,
+    areas and directory are imported.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class ReferenceRow:
-    """A reference some stored alert makes. `by` is that alert's number."""
-
-    by: int
-    sender: str
-    identifier: str
-    sent: Instant | None
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchRow:
-    """A decision to send. `roster` = number of the alert whose roster its ordinals belong to; `targets` = what is to be planned
-    (channels, and which part of the roster); `planned_to` = how many batches of it exist already."""
-
-    n: int
-    id: str
-    alert: int
-    roster: int
-    cause: Cause
-    round: int
-    priority: Priority
-    due_at: Instant
-    expires_at: Instant
-    targets: Mapping[str, Any]
-    planned_to: int
-    state: str
-    withdrawn_at: Instant | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """A batch about to be written to the outbox: `count` endpoints of the roster from ordinal `first`, less those not in `only`."""
-
-    channel: str
-    variant: int
-    priority: Priority
-    first: int
-    count: int
-    expires_at: Instant
-    only: Ordinals | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRow:
-    """A batch in the outbox. `only` = the ordinals it was made for, `remaining` = those still to be sent, None = the whole range;
-    `attempts` made so far; `doubtful` = some of those remaining may have been handed over all the same."""
-
-    n: int
-    dispatch: int
-    channel: str
-    variant: int
-    priority: Priority
-    first: int
-    count: int
-    expires_at: Instant
-    state: WorkState
-    not_before: Instant
-    attempts: int
-    remaining: Ordinals | None
-    reason: str = ""
-    only: Ordinals | None = None
-    doubtful: bool = False
-
-    @property
-    def whole(self) -> Ordinals:
-        """All ordinals that the batch was made for."""
-        return np.arange(self.first, self.first + self.count, dtype=np.int32) if self.only is None else self.only
-
-    @property
-    def ordinals(self) -> Ordinals:
-        """The ordinals still to be sent."""
-        return self.whole if self.remaining is None else self.remaining
-
-    @property
-    def handed(self) -> Ordinals:
-        """The ordinals that may have been handed over: all but those still held, and all of them while that is in doubt."""
-        if self.state is WorkState.SENDING or self.doubtful:
-            return self.whole
-        return np.setdiff1d(self.whole, self.ordinals).astype(np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """What waits in the outbox of one channel: batches and endpoints, and since when the oldest of them waits."""
-
-    channel: str
-    batches: int
-    endpoints: int
-    oldest: Instant | None
-
-
-@dataclass(frozen=True, slots=True)
-class JournalRow:
-    """One row of the journal, decoded."""
-
-    seq: int
-    at: Instant
-    attempts: Attempts
-    statements: Statements
+    LINEAGE = 1
+    REFERENCE = 2
 
 
 class Alerts(Protocol):
@@ -234,11 +142,15 @@ class Dispatches(Protocol):
         expires_at: Instant,
         targets: Mapping[str, Any],
     ) -> int: ...
-    def claim(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
-        """The most urgent dispatch that has batches to plan, is due, and in nobody else's hands; leased to `owner` for `lease`."""
+    def claim(self, owner: str, now: Instant, lease: int, besides: Collection[int] = ()) -> DispatchRow | None:
+        """The most urgent dispatch that has batches to plan, is due, in nobody else's hands, and not among `besides`; leased to
+        `owner` for `lease`."""
         ...
 
-    def get(self, n: int) -> DispatchRow: ...
+    def get(self, n: int, *, hold: bool = False) -> DispatchRow:
+        """One dispatch. `hold`: nobody changes it before this transaction ends."""
+        ...
+
     def number(self, id: str) -> int | None:
         """The number of a dispatch by its public id."""
         ...
@@ -252,12 +164,35 @@ class Dispatches(Protocol):
         """Mark those of these dispatches that warned: what they have handed over is to be called back."""
         ...
 
-    def to_recall(self) -> list[DispatchRow]:
-        """Dispatches that are marked so, the gravest first."""
+    def any_recall(self, now: Instant, besides: Collection[int]) -> bool:
+        """Whether `claim_recall` would give one that is not among `besides`."""
+        ...
+
+    def claim_recall(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
+        """The gravest dispatch that is marked so and in nobody's hands; leased to `owner` for `lease`."""
         ...
 
     def recalled(self, n: int) -> None: ...
-    def planned(self, n: int, planned_to: int, done: bool) -> None: ...
+    def renew(self, owner: str, numbers: Sequence[int], until: Instant) -> None:
+        """Keep the leases that `owner` holds on these dispatches."""
+        ...
+
+    def release(self, owner: str | None = None) -> None:
+        """Give up the leases of `owner` (None = everybody's, at the start of a store that has one process)."""
+        ...
+
+    def holds(self, n: int, owner: str) -> bool:
+        """Whether a dispatch is leased to `owner`; nobody changes it before this transaction ends."""
+        ...
+
+    def set_stragglers(self, n: int, stragglers: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Keep with a dispatch the endpoints of whom it is not known yet whether they were warned (`flow.stragglers`)."""
+        ...
+
+    def planned(self, n: int, planned_to: int, done: bool) -> None:
+        """Note how many batches of a dispatch exist, and whether these are all."""
+        ...
+
     def put_message(self, n: int, channel: str, variant: int, message: Message, flags: Sequence[str]) -> None: ...
     def message(self, n: int, channel: str, variant: int) -> Message: ...
     def messages(self, n: int) -> list[tuple[str, int, Message, list[str]]]:
@@ -269,8 +204,8 @@ class Dispatches(Protocol):
         """Make a dispatch due only then: something is wrong with it, and others shall not wait."""
         ...
 
-    def next_due(self) -> Instant | None:
-        """When the next open dispatch is due."""
+    def next_due(self, owner: str, besides: Collection[int] = ()) -> Instant | None:
+        """When `owner` may plan the next open dispatch that is not among `besides`: it is due, or another's lease ends."""
         ...
 
 
@@ -295,24 +230,55 @@ class Rosters(Protocol):
 
 
 class Outbox(Protocol):
-    """Batches on their way. A batch is taken under a lease, then closed, or put back with a time not to be tried before."""
+    """Batches on their way: the truth that the queue only carries. A batch that is being sent is leased to one process; what a
+    process does to a batch whose lease it has lost changes nothing."""
 
     def add(self, dispatch: int, batches: Sequence[NewBatch], now: Instant) -> None: ...
-    def due(self, channel: str, now: Instant, limit: int) -> list[BatchRow]:
-        """Up to `limit` batches that are due and under no lease, most urgent first (class, expiry, age)."""
-        ...
-
-    def claim(self, channel: str, owner: str, now: Instant, lease: int, limit: int) -> list[BatchRow]:
-        """Up to `limit` batches that are due, most urgent first (class, expiry, age), leased until `now + lease`."""
+    def due(self, channel: str, owner: str, now: Instant, limit: int) -> list[BatchRow]:
+        """Up to `limit` batches that are due and in nobody else's hands, most urgent first (class, expiry, age)."""
         ...
 
     def get(self, n: int) -> BatchRow: ...
-    def started(self, n: int, attempts: int) -> None:
-        """Note that attempt number `attempts` of a batch has begun: until it is put back or closed, its outcome is unknown."""
+    def find(self, n: int) -> BatchRow | None:
+        """The batch of that number, if there is one."""
         ...
 
-    def advance(self, n: int, remaining: Ordinals) -> None:
-        """Note what is still to be sent after a slice."""
+    def begin(self, n: int, owner: str, attempts: int, now: Instant, lease: int) -> bool:
+        """Attempt number `attempts` of a waiting batch begins, leased to `owner` until `now + lease`: until it is put back or
+        closed, its outcome is unknown. False = it is over, or in somebody else's hands."""
+        ...
+
+    def renew(self, owner: str, numbers: Sequence[int], until: Instant) -> None:
+        """Keep the leases that `owner` holds on these batches."""
+        ...
+
+    def advance(self, n: int, owner: str, remaining: Ordinals) -> bool:
+        """Note what is still to be sent after a slice. False = the lease is lost, and nothing was noted."""
+        ...
+
+    def close(
+        self,
+        n: int,
+        owner: str,
+        state: WorkState,
+        reason: str = "",
+        remaining: Ordinals | None = None,
+        doubtful: bool = False,
+    ) -> bool:
+        """End the work on a batch. False = somebody else has it, and nothing was changed."""
+        ...
+
+    def put_back(
+        self,
+        n: int,
+        owner: str,
+        not_before: Instant,
+        attempts: int,
+        remaining: Ordinals,
+        reason: str,
+        doubtful: bool = False,
+    ) -> bool:
+        """Leave a batch for later. False = somebody else has it, and nothing was changed."""
         ...
 
     def expire(self, now: Instant) -> int:
@@ -327,22 +293,28 @@ class Outbox(Protocol):
         """Close the waiting batches of these dispatches as withdrawn; returns how many."""
         ...
 
-    def close(
-        self, n: int, state: WorkState, reason: str = "", remaining: Ordinals | None = None, doubtful: bool = False
-    ) -> None: ...
-    def put_back(
-        self, n: int, not_before: Instant, attempts: int, remaining: Ordinals, reason: str, doubtful: bool = False
-    ) -> None: ...
-    def unclaim(self, numbers: Sequence[int]) -> None:
-        """Give batches back that were taken and not begun."""
-        ...
-
     def release(self, owner: str | None = None) -> int:
         """Give up the leases of `owner` (None = everybody's, at the start of a store that has one process)."""
         ...
 
     def next_due(self, channel: str, now: Instant) -> Instant | None:
         """When, after `now`, the next waiting batch of `channel` may be tried."""
+        ...
+
+    def unpublished(self, now: Instant, limit: int) -> list[BatchRow]:
+        """Up to `limit` due batches that no queue carries yet, most urgent first; marked as published with this transaction."""
+        ...
+
+    def unpublish(self, numbers: Sequence[int]) -> None:
+        """These did not reach the queue, or it lost them: they are to be published again."""
+        ...
+
+    def unclaimed(self, channel: str, priority: Priority, published_before: Instant, now: Instant) -> list[int]:
+        """Numbers of due batches that were published before then and that no process has begun."""
+        ...
+
+    def reclaim(self, now: Instant) -> int:
+        """Free batches whose process let its lease run out: they are to be published again. Returns how many."""
         ...
 
     def depths(self) -> list[Depth]: ...
@@ -360,16 +332,8 @@ class Outbox(Protocol):
         """The ordinals of the alert's own roster that stand in batches of its own dispatches."""
         ...
 
-    def newer(self, n: int, limit: int) -> list[tuple[int, int, Ordinals]]:
-        """(batch, alert, ordinals) of batches after number `n` that count for the coverage of their alert (0 = for none)."""
-        ...
-
-    def newest(self) -> int:
-        """The number of the newest batch."""
-        ...
-
-    def touched(self, roster: int) -> list[Ordinals]:
-        """The ordinals of a roster that may have been handed over: sent, or in flight."""
+    def touched(self, roster: int) -> list[BatchRow]:
+        """The batches over a roster of which anything may have been handed over: sent, or in flight."""
         ...
 
 
@@ -409,7 +373,7 @@ class Chronicle(Protocol):
     """Who did what (audit), and what pages are told (events)."""
 
     def audit(self, who: str, what: str, at: Instant, alert: int = 0, note: str = "") -> None: ...
-    def tell(self, name: str, payload: Mapping[str, Any], at: Instant, alert: int = 0) -> int: ...
+    def tell(self, name: str, payload: Mapping[str, Any], at: Instant, alert: int = 0) -> None: ...
     def newest(self, alert: int, before: int | None, limit: int) -> list[tuple[int, Instant, str, dict[str, Any]]]:
         """(id, at, name, payload) of the last events of an alert, newest first: the log that people read."""
         ...
@@ -431,8 +395,64 @@ class Chronicle(Protocol):
         ...
 
 
+class Leases(Protocol):
+    """Offices that one process of all holds at a time, with a fencing token that rises at every change of hands."""
+
+    def take(self, office: str, owner: str, now: Instant, until: Instant) -> int | None:
+        """Take the office if it is free, or keep it; its token, or None if somebody else holds it."""
+        ...
+
+    def holds(self, office: str, owner: str, token: int) -> bool:
+        """Whether it is still in these hands; nobody can take it before this transaction ends."""
+        ...
+
+    def give_up(self, office: str, owner: str) -> None: ...
+
+
+class Processes(Protocol):
+    """The processes of this deployment, as they tell of themselves every few seconds."""
+
+    def tell(self, row: ProcessRow) -> None: ...
+    def since(self, at: Instant) -> list[ProcessRow]:
+        """Those that have told since then."""
+        ...
+
+    def forget(self, owner: str = "", before: Instant = 0) -> None:
+        """Strike out one that ends, or all that have been silent since `before`."""
+        ...
+
+
+class Paces(Protocol):
+    """The pace of a channel, kept by all its workers together."""
+
+    def reserve(self, channel: str, now_us: int, cost_us: int) -> int:
+        """Take the channel's next free stretch of `cost_us` microseconds; returns when it begins (now or later)."""
+        ...
+
+
+class Strays(Protocol):
+    """Queue messages that nobody could read, kept for people to look at."""
+
+    def keep(self, route: str, reason: str, body: bytes, at: Instant) -> int: ...
+    def page(self, limit: int) -> list[StrayRow]:
+        """Newest first."""
+        ...
+
+    def get(self, n: int) -> StrayRow | None: ...
+    def ask_replay(self, n: int) -> bool:
+        """Let it be published again as it was. False = there is no such message."""
+        ...
+
+    def to_replay(self, limit: int) -> list[StrayRow]: ...
+    def drop(self, n: int) -> None: ...
+
+
 class Transaction(Protocol):
     """One unit of work on the store, by subject."""
+
+    def time(self) -> tuple[Instant, Instant]:
+        """The time by the store's clock, and this machine's uptime at that moment (both in milliseconds)."""
+        ...
 
     @property
     def alerts(self) -> Alerts: ...
@@ -448,13 +468,25 @@ class Transaction(Protocol):
     def snapshots(self) -> Snapshots: ...
     @property
     def chronicle(self) -> Chronicle: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def processes(self) -> Processes: ...
+    @property
+    def paces(self) -> Paces: ...
+    @property
+    def strays(self) -> Strays: ...
 
 
 class Store(Protocol):
-    """A durable store with one writer and many readers."""
+    """A durable store that many processes may share; each has one writer and many readers."""
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` and commit; returns after the commit is on disk. Raises what `work` raised, or `Unstorable`."""
+    async def write(self, work: Callable[[Transaction], T], *, turn: Turn | None = None) -> T:
+        """Run `work` and commit; returns after the commit is on disk. Raises what `work` raised, or `Unstorable`.
+
+        `turn`: what of it no other process may be doing at the same time. A work that loses a race with another process is run
+        again, so it must do nothing beside what it does to the store.
+        """
         ...
 
     async def read(self, work: Callable[[Transaction], T]) -> T:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.channel import Clock
+from gateway.ports.queue import QueueState
 from gateway.ports.store import BatchRow, Store
 
 PREFETCH = 8
@@ -22,8 +23,10 @@ LOOK_AGAIN = 1.0
 class EmbeddedQueue:
     """See `ports.queue.Queue`."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    state = QueueState(up=True, detail="embedded")
+
+    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
+        self._store, self._clock, self._owner = store, clock, owner
         self._found: dict[str, deque[BatchRow]] = defaultdict(deque)
         self._in_hand: dict[str, set[int]] = defaultdict(set)
         self._awake: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -50,7 +53,7 @@ class EmbeddedQueue:
     async def _due(self, channel: str) -> list[BatchRow]:
         now = self._clock.now()
         in_hand = frozenset(self._in_hand[channel])  # who lays one down meanwhile has changed it
-        due = await self._store.read(lambda tx: tx.outbox.due(channel, now, PREFETCH + len(in_hand)))
+        due = await self._store.read(lambda tx: tx.outbox.due(channel, self._owner, now, PREFETCH + len(in_hand)))
         return [row for row in due if row.n not in in_hand]
 
     async def _rest(self, channel: str) -> None:

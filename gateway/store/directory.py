@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from gateway.model.region import DirectoryRow, NamedArea, Region, RegionLevel
 from gateway.model.time import Instant
+from gateway.store.copying import copy_endpoints
+from gateway.store.statements import upsert
 from gateway.store.tables import endpoint, imported, named_area, region
 
 CHUNK = 2000
@@ -88,20 +88,23 @@ class SqlDirectory:
         self._connection.execute(
             update(table).where(and_(table.c.file == file, table.c.ended_at.is_(None))).values(ended_at=now)
         )
-        count = 0
-        for chunk in _chunks({**row, "file": file, "ended_at": None} for row in rows):
-            self._upsert(table, key, chunk)
-            count += len(chunk)
+        fresh = ({**row, "file": file, "ended_at": None} for row in rows)
+        by_copy = table is endpoint and self._connection.dialect.name == "postgresql"
+        count = copy_endpoints(self._connection, fresh) if by_copy else self._upsert_chunks(table, key, fresh)
         self._upsert(
             imported, ("kind", "file"), [{"kind": kind, "file": file, "sha256": sha256, "rows": count, "at": now}]
         )
 
+    def _upsert_chunks(self, table: Table, key: str, rows: Iterable[dict[str, Any]]) -> int:
+        count = 0
+        for chunk in _chunks(rows):
+            self._upsert(table, key, chunk)
+            count += len(chunk)
+        return count
+
     def _upsert(self, table: Table, key: str | tuple[str, ...], rows: list[dict[str, Any]]) -> None:
         keys = (key,) if isinstance(key, str) else key
-        dialect_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgres_insert
-        statement = dialect_insert(table)
-        fresh = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=fresh), rows)
+        self._connection.execute(upsert(self._connection, table, keys, tuple(rows[0])), rows)
 
 
 def _endpoint_values(row: DirectoryRow) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, func, insert, select, update
 
 from gateway.model.dispatch import Audio, Cause, Message, Priority
 from gateway.model.ids import new_id
@@ -48,22 +48,21 @@ class SqlDispatches:
         }
         return insert_numbered(self._connection, insert(dispatch).values(**values))
 
-    def claim(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
-        free = (dispatch.c.lease_until <= now) | (dispatch.c.lease_owner == owner)
-        query = (
-            select(dispatch)
-            .where(dispatch.c.state == OPEN, dispatch.c.due_at <= now, free)
-            .order_by(dispatch.c.priority, dispatch.c.n)
-            .limit(1)
-        )
-        found = self._connection.execute(query).mappings().first()
-        if found is None:
-            return None
-        self._set(found["n"], {"lease_owner": owner, "lease_until": now + lease})
-        return _row(found)
+    def claim(self, owner: str, now: Instant, lease: int, besides: Collection[int] = ()) -> DispatchRow | None:
+        wanted = (dispatch.c.state == OPEN) & dispatch.c.n.not_in(list(besides))
+        return self._claimed(wanted, owner, now, lease)
 
-    def get(self, n: int) -> DispatchRow:
-        return _row(self._connection.execute(select(dispatch).where(dispatch.c.n == n)).mappings().one())
+    def any_recall(self, now: Instant, besides: Collection[int]) -> bool:
+        waiting = (dispatch.c.state == RECALL) & (dispatch.c.lease_until <= now) & dispatch.c.n.not_in(list(besides))
+        return self._connection.execute(select(dispatch.c.n).where(waiting).limit(1)).first() is not None
+
+    def claim_recall(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:
+        return self._claimed((dispatch.c.state == RECALL) & (dispatch.c.lease_owner != owner), owner, now, lease)
+
+    def get(self, n: int, *, hold: bool = False) -> DispatchRow:
+        query = select(dispatch).where(dispatch.c.n == n)
+        query = query.with_for_update(read=True) if hold else query
+        return _row(self._connection.execute(query).mappings().one())
 
     def number(self, id: str) -> int | None:
         return self._connection.execute(select(dispatch.c.n).where(dispatch.c.id == id)).scalar()
@@ -80,14 +79,21 @@ class SqlDispatches:
 
     def recall(self, numbers: Sequence[int]) -> None:
         warned = dispatch.c.n.in_(list(numbers)) & dispatch.c.cause.not_in(OVER)
-        self._connection.execute(update(dispatch).where(warned).values(state=RECALL))
-
-    def to_recall(self) -> list[DispatchRow]:
-        query = select(dispatch).where(dispatch.c.state == RECALL).order_by(dispatch.c.priority, dispatch.c.n)
-        return [_row(found) for found in self._connection.execute(query).mappings()]
+        self._connection.execute(update(dispatch).where(warned).values(state=RECALL, lease_owner="", lease_until=0))
 
     def recalled(self, n: int) -> None:
-        self._set(n, {"state": PLANNED})
+        self._set(n, {"state": PLANNED, "lease_owner": "", "lease_until": 0})
+
+    def renew(self, owner: str, numbers: Sequence[int], until: Instant) -> None:
+        mine = update(dispatch).where(dispatch.c.n.in_(list(numbers)), dispatch.c.lease_owner == owner)
+        self._connection.execute(mine.values(lease_until=until))
+
+    def holds(self, n: int, owner: str) -> bool:
+        query = select(dispatch.c.lease_owner).where(dispatch.c.n == n).with_for_update()
+        return self._connection.execute(query).scalar() == owner
+
+    def set_stragglers(self, n: int, stragglers: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        self._set(n, {"targets": {**self.get(n).targets, "stragglers": dict(stragglers)}})
 
     def planned(self, n: int, planned_to: int, done: bool) -> None:
         values: dict[str, Any] = {"planned_to": planned_to}
@@ -105,9 +111,26 @@ class SqlDispatches:
     def postpone(self, n: int, until: Instant) -> None:
         self._set(n, {"due_at": until, "lease_owner": "", "lease_until": 0})
 
-    def next_due(self) -> Instant | None:
-        query = select(dispatch.c.due_at).where(dispatch.c.state == OPEN).order_by(dispatch.c.due_at).limit(1)
-        return self._connection.execute(query).scalar()
+    def _claimed(self, wanted: Any, owner: str, now: Instant, lease: int) -> DispatchRow | None:
+        free = (dispatch.c.lease_until <= now) | (dispatch.c.lease_owner == owner)
+        query = (
+            select(dispatch)
+            .where(wanted, dispatch.c.due_at <= now, free)
+            .order_by(dispatch.c.priority, dispatch.c.n)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        found = self._connection.execute(query).mappings().first()
+        if found is None:
+            return None
+        self._set(found["n"], {"lease_owner": owner, "lease_until": now + lease})
+        return _row(found)
+
+    def next_due(self, owner: str, besides: Collection[int] = ()) -> Instant | None:
+        elsewhere = (dispatch.c.lease_owner != owner) & (dispatch.c.lease_until > dispatch.c.due_at)
+        due = case((elsewhere, dispatch.c.lease_until), else_=dispatch.c.due_at)
+        wanted = (dispatch.c.state == OPEN) & dispatch.c.n.not_in(list(besides))
+        return self._connection.execute(select(func.min(due)).where(wanted)).scalar()
 
     def put_message(self, n: int, channel: str, variant: int, body: Message, flags: Sequence[str]) -> None:
         row = {"dispatch": n, "channel": channel, "variant": variant, "body": asdict(body), "flags": list(flags)}

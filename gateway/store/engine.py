@@ -2,27 +2,30 @@
 
 Why threads and not an async driver: a commit is an fsync that blocks wherever it runs, many requests share one, and the same code
 serves SQLite and PostgreSQL. `gateway.app` opens a `SqlStore`; everybody else sees `gateway.ports.store.Store`.
+
+Many processes may share a PostgreSQL store. Three rules keep them from each other's way: what must not happen twice at a time takes
+a turn before anything else (`Turn`); what others read on from their last row (journal, events) is written last, behind one lock, so
+that it appears in the order of its numbers; and a work that lost a race is run again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.pool import QueuePool
 
 from gateway.channel import Clock
 from gateway.errors import Unstorable
-from gateway.store import tables
+from gateway.ports.store import Turn
+from gateway.store.connection import READERS, connect, is_embedded, lost_race, parsed, plain
 from gateway.store.pages import Pages
 from gateway.store.transaction import SqlTransaction
 
@@ -31,10 +34,14 @@ T = TypeVar("T")
 GROUP = 256
 """Works that may share one commit."""
 
-READERS = 4
+RACES = 5
+"""How often a group that lost a race is run again."""
 
 OWN_FAULT = (IntegrityError, DataError, ProgrammingError)
 """Errors of the database that one work brings upon itself; any other ends the whole group."""
+
+LOCKS = 0x746F6E67
+"""Our family of PostgreSQL's advisory locks (its second number is a `Turn`, or 0 for what is read in order)."""
 
 
 @dataclass(slots=True)
@@ -42,52 +49,21 @@ class Job:
     """One caller's work, waiting for the writer."""
 
     work: Callable[[SqlTransaction], Any]
+    turn: Turn | None = None
     future: Future[Any] = field(default_factory=Future)
     result: Any = None
     error: BaseException | None = None
 
 
-def connect(url: URL, *, readonly: bool) -> Engine:
-    """An engine for `url`. SQLite: write-ahead log, an fsync per commit, and transactions that begin where we say."""
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(
-        url,
-        connect_args={"check_same_thread": False},
-        poolclass=QueuePool,
-        pool_size=READERS if readonly else 1,
-        max_overflow=0,
-    )
-
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=5000",
-            "foreign_keys=ON",
-            "cache_size=-16000",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        if readonly:
-            connection.execute("PRAGMA query_only=ON")
-
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
-
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", begin)
-    return engine
-
-
 class SqlStore:
     """`gateway.ports.store.Store` over SQL. Open it inside a running loop, close it with `aclose`."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self._url = make_url(url)
+    def __init__(self, url: str | URL, clock: Clock) -> None:
+        self.url = parsed(url) if isinstance(url, str) else url
         self._clock = clock
-        self._writer = connect(self._url, readonly=False)
-        self._reader = connect(self._url, readonly=True)
+        self._writer = connect(self.url, readonly=False)
+        self._reader = connect(self.url, readonly=True)
+        self._shared = not is_embedded(self.url)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._thread = threading.Thread(target=self._serve, name="store-write", daemon=True)
@@ -98,11 +74,11 @@ class SqlStore:
         self.committed: Callable[[], None] = lambda: None
         self._thread.start()
 
-    async def write(self, work: Callable[[SqlTransaction], T]) -> T:
+    async def write(self, work: Callable[[SqlTransaction], T], *, turn: Turn | None = None) -> T:
         """See `ports.store.Store.write`. A caller that is cancelled does not undo a work already queued."""
         if self._closed:
             raise Unstorable("the store is closed")
-        job = Job(work)
+        job = Job(work, turn)
         self._jobs.put(job)
         result: T = await asyncio.shield(asyncio.wrap_future(job.future))
         return result
@@ -148,8 +124,7 @@ class SqlStore:
         if not group:
             return
         try:
-            with self._writer.connect() as connection, connection.begin():
-                self._run(connection, group)
+            self._transact(group)
         except Exception as error:
             self.healthy = False
             self._channel_numbers.clear()
@@ -165,9 +140,32 @@ class SqlStore:
         """`committed` is whatever the app wants to know of a commit; it runs in the loop."""
         self.committed()
 
+    def _transact(self, group: list[Job]) -> None:
+        """Run the group in one transaction; from the beginning again if another process was in its way."""
+        for race in range(RACES + 1):
+            try:
+                with self._writer.connect() as connection, connection.begin():
+                    self._run(connection, group)
+                return
+            except DBAPIError as error:
+                self._channel_numbers.clear()
+                if not lost_race(error) or race == RACES:
+                    raise
+
     def _run(self, connection: Connection, group: list[Job]) -> None:
+        for turn in sorted({job.turn for job in group if job.turn is not None}):
+            self._lock(connection, turn)
         pages = Pages()
         for job in group:
+            job.result = job.error = None
+            self._run_one(connection, job, pages)
+        if not pages.empty:
+            self._lock(connection, 0)
+            pages.write(connection, self._clock.now())
+
+    def _run_one(self, connection: Connection, job: Job, pages: Pages) -> None:
+        """One work in its savepoint. A row that another process has put there first is seen by the second try."""
+        for last in (not self._shared, True):
             mark = pages.mark()
             savepoint = connection.begin_nested()
             try:
@@ -175,14 +173,22 @@ class SqlStore:
             except Exception as error:
                 if isinstance(error, DBAPIError) and not isinstance(error, OWN_FAULT):
                     raise
-                job.error = error
                 savepoint.rollback()
                 pages.cut(mark)
                 self._channel_numbers.clear()
+                if last or not isinstance(error, IntegrityError):
+                    job.error = error
+                    return
             else:
                 savepoint.commit()
-        if not pages.empty:
-            connection.execute(insert(tables.journal).values(at=self._clock.now(), **pages.blocks()))
+                return
+
+    def _lock(self, connection: Connection, turn: int) -> None:
+        if self._shared:
+            connection.execute(ADVISORY_LOCK, {"family": LOCKS, "turn": int(turn)})
+
+
+ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:family, :turn)")
 
 
 def _settle(job: Job) -> None:
@@ -192,9 +198,3 @@ def _settle(job: Job) -> None:
         job.future.set_result(job.result)
     else:
         job.future.set_exception(job.error)
-
-
-def plain(error: BaseException) -> str:
-    """What an error of the database says, in one line."""
-    cause = getattr(error, "orig", None) or error
-    return next(iter(str(cause).splitlines()), type(cause).__name__)

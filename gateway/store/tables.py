@@ -1,7 +1,8 @@
 """Every table of the store, once, as SQLAlchemy Core: the same statements serve SQLite and PostgreSQL.
 
-Times are `BigInteger` instants (milliseconds); JSON columns hold what only people read back whole; binary columns hold numpy
-columns and journal blocks. The migrations in `store/migrations` build exactly these tables (a test compares them).
+Times are `BigInteger` instants (milliseconds; `pace.free_at` has microseconds); JSON columns hold what only people read back
+whole; binary columns hold numpy columns and journal blocks. The migrations in `store/migrations` build exactly these tables (a test
+compares them).
 """
 
 from __future__ import annotations
@@ -188,8 +189,48 @@ batch = Table(
     Column("lease_owner", Text, nullable=False, default=""),
     Column("lease_until", BigInteger, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
+    Column("published_at", BigInteger, nullable=False, default=0, server_default="0"),
     Index("batch_work", "channel", "state", "priority", "expires_at", "n"),
     Index("batch_dispatch", "dispatch"),
+    Index("batch_leased", "lease_until"),
+    Index("batch_published", "published_at", "priority", "expires_at", "n"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("office", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+process = Table(
+    "process",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("roles", JSON, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("channels", JSON, nullable=False),
+)
+
+pace = Table(
+    "pace",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("free_at", BigInteger, nullable=False),
+)
+
+stray = Table(
+    "stray",
+    metadata,
+    Column("n", Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("replay", Boolean, nullable=False, default=False),
 )
 
 journal = Table(

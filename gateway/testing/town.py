@@ -177,11 +177,12 @@ class Town:
     async def _settled(self) -> bool:
         await asyncio.sleep(0.02)  # steps that were just woken look at the clock first
         now, folder, channels = self.now, self.gateway.folder, self.gateway.couriers
+        owner = self.gateway.ground.owner
 
         def quiet(tx: Any) -> bool:
-            due = [batch for name in channels for batch in tx.outbox.due(name, now, 1)]
+            due = [batch for name in channels for batch in tx.outbox.due(name, owner, now, 1)]
             overdue = tx.alerts.overdue(now) or tx.outbox.any_overdue(now)
-            planned = (tx.dispatches.next_due() or now + 1) > now
+            planned = (tx.dispatches.next_due(owner) or now + 1) > now
             return planned and not (due or overdue or tx.journal.after(folder.seq, 1))
 
         return await self.gateway.store.read(quiet)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 from gateway.channel import Clock
+from gateway.errors import Unstorable
 from gateway.flow.coverage import Folder
+from gateway.flow.office import Office
 from gateway.model.alert import AlertState, Grade
 from gateway.model.time import Instant
 from gateway.ports.store import AlertRow, Store
@@ -22,16 +25,27 @@ class Gauges:
     """Refreshes the gauges every five seconds."""
 
     def __init__(
-        self, store: Store, clock: Clock, folder: Folder, coverage: CoverageViews, system: SystemViews, metrics: Metrics
+        self,
+        store: Store,
+        clock: Clock,
+        folder: Folder,
+        coverage: CoverageViews,
+        system: SystemViews,
+        metrics: Metrics,
+        office: Office,
     ) -> None:
         self._store, self._clock, self._folder, self._coverage = store, clock, folder, coverage
-        self._system, self._metrics = system, metrics
+        self._system, self._metrics, self._office = system, metrics, office
         self._met: set[int] = set()
 
     async def run(self) -> None:
         """Refresh until cancelled."""
         while True:
-            await self.refresh()
+            if self._office.held:
+                with contextlib.suppress(Unstorable):
+                    await self.refresh()
+            else:
+                self._fall_silent()
             await self._clock.until(self._clock.now() + EVERY)
 
     async def refresh(self) -> None:
@@ -51,6 +65,14 @@ class Gauges:
             self._metrics.dead_letters.labels(channel).set(dead.get(channel, 0))
         self._metrics.directory_age.set((now - min(imports)) / 1000 if imports else 0)
         self._tell_readiness()
+
+    def _fall_silent(self) -> None:
+        """Another process leads now: the figures of live alerts are its to tell."""
+        metrics = self._metrics
+        for gauge in (metrics.alert_info, metrics.coverage, metrics.coverage_goal, metrics.alerts_held):
+            gauge.clear()
+        for gauge in (metrics.held_oldest_age, metrics.dead_letters, metrics.readiness, metrics.endpoints_online):
+            gauge.clear()
 
     async def _tell_live(self, live: list[AlertRow]) -> None:
         metrics = self._metrics

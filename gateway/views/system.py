@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from gateway.channel import Clock
-from gateway.flow.delivery import Courier
+from gateway.flow.presence import Presence
 from gateway.flow.preview import proving
 from gateway.flow.watch import Watch
 from gateway.flow.world import World
 from gateway.model.directory import DEVICE
+from gateway.model.receipt import Level
 from gateway.model.region import Region
 from gateway.model.time import rfc3339
 from gateway.ports.desk import Json
+from gateway.ports.queue import QueueState
 
 SLOW_AFTER = 10_000
 
@@ -31,6 +34,27 @@ class SpeechPart(Protocol):
     def en(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """What a configured channel is."""
+
+    type: str
+    proves: Level
+    abilities: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The parts whose state is shown: who serves the channels, whether the store answers, the queue, speech, and what this process
+    knows of the watch office."""
+
+    presence: Presence
+    store_answers: Callable[[], bool]
+    queue: Callable[[], QueueState]
+    speech: Callable[[], SpeechPart]
+    leading: Callable[[], str]
+
+
 class SystemViews:
     """Looks at the running parts."""
 
@@ -38,48 +62,37 @@ class SystemViews:
         self,
         world: World,
         clock: Clock,
-        couriers: Mapping[str, Courier],
-        abilities: Mapping[str, list[str]],
+        channels: Mapping[str, ChannelFacts],
         watch: Watch,
-        store_healthy: Callable[[], bool],
-        speech: Callable[[], SpeechPart],
+        house: House,
         *,
         sample: bool,
     ) -> None:
         self.world = world
-        self._clock, self._couriers, self._abilities, self._watch = clock, couriers, abilities, watch
-        self._store_healthy, self._speech, self._sample = store_healthy, speech, sample
+        self._clock, self._channels, self._watch, self._house, self._sample = clock, channels, watch, house, sample
 
     def channels(self) -> list[Json]:
         """See `ports.desk.Reads.channels`."""
-        return [self._channel(name, courier) for name, courier in self._couriers.items()]
+        return [self._channel(name, facts) for name, facts in self._channels.items()]
 
     def names(self) -> list[str]:
         """The configured channels."""
-        return list(self._couriers)
+        return list(self._channels)
 
     def online(self) -> Iterator[tuple[str, str, float]]:
         """(channel, county, share of its devices online) for channels that hear their devices."""
-        tree, directory = self.world.tree, self.world.directory
-        for name, courier in self._couriers.items():
-            known: Mapping[str, bool] | None = getattr(courier.channel, "online", None)
-            if not known or name not in directory.channels:
-                continue
-            devices: dict[str, list[bool]] = {}
-            for position in np.flatnonzero(directory.channel == directory.channels.index(name)).tolist():
-                county = tree.county_of(directory.regions[directory.region[position]])
-                if county is not None:
-                    devices.setdefault(county.code, []).append(known.get(directory.addresses[position], False))
-            for county_code, states in devices.items():
-                yield name, county_code, sum(states) / len(states)
+        for name in self._channels:
+            for county, (on, known) in self._house.presence.health(name).online.items():
+                if county:
+                    yield name, county, on / known
 
     def knows(self, name: str) -> bool:
         """Whether a channel of that name is configured (a past alert may have used others)."""
-        return name in self._couriers
+        return name in self._channels
 
     def type_of(self, name: str) -> str:
         """The type of a configured channel."""
-        return self._couriers[name].config.type
+        return self._channels[name].type
 
     def state_of(self, name: str) -> tuple[str, float | None]:
         """(`ok`, `slow`, `stalled` or `down`, age in seconds of the oldest work that is due)."""
@@ -88,27 +101,28 @@ class SystemViews:
         age = None if oldest is None else (now - oldest) / 1000
         if name in self._watch.stalled:
             return "stalled", age
-        if not self._couriers[name].up:
+        if not self._house.presence.health(name).up:
             return "down", age
         return ("slow" if oldest is not None and now - oldest > SLOW_AFTER else "ok"), age
 
-    def _channel(self, name: str, courier: Courier) -> Json:
+    def _channel(self, name: str, facts: ChannelFacts) -> Json:
         profile, depth = self.world.channel(name), self._watch.depths.get(name)
+        health = self._house.presence.health(name)
         state, age = self.state_of(name)
-        online: Mapping[str, bool] | None = getattr(courier.channel, "online", None)
+        on, known = (sum(column) for column in zip(*health.online.values(), strict=True)) if health.online else (0, 0)
         return {
             "channel": name,
-            "type": courier.config.type,
+            "type": facts.type,
             "kind": profile.kind if profile else "",
-            "proves": courier.channel.traits.proves.label,
-            "abilities": self._abilities[name],
+            "proves": facts.proves.label,
+            "abilities": facts.abilities,
             "state": state,
-            "since": rfc3339(courier.last_progress) if courier.last_progress else None,
+            "since": rfc3339(health.last_progress) if health.last_progress else None,
             "oldest_pending_s": age,
             "pending": depth.endpoints if depth else 0,
             "sink": profile.sink if profile else None,
-            "online_ratio": sum(online.values()) / len(online) if online else None,
-            "detail": courier.fault,
+            "online_ratio": on / known if known else None,
+            "detail": health.fault,
         }
 
     def regions(self, parent: str) -> list[Json]:
@@ -163,7 +177,7 @@ class SystemViews:
         reach, proven = np.zeros(leaves, np.int64), np.zeros(leaves, bool)
         prove = set(proving(self.world))
         for number, name in enumerate(directory.channels):
-            if name not in self._couriers:
+            if name not in self._channels:
                 continue
             served = np.zeros(leaves, bool)
             mine = directory.channel == number
@@ -173,7 +187,7 @@ class SystemViews:
                 if len(span) == 1 or devices:
                     served[span.start : span.stop] = True
             proven |= served & (name in prove)
-            reach += served & self._couriers[name].up
+            reach += served & self._house.presence.health(name).up
         return people, reach, ~proven
 
     def _name(self, code: str) -> str:
@@ -181,18 +195,19 @@ class SystemViews:
         return region.name if region else code
 
     def ready(self) -> Json:
-        """See `ports.desk.Reads.ready`."""
-        speech = self._speech()
-        channels = {
-            name: {"ok": courier.up, "detail": courier.fault or self.state_of(name)[0]}
-            for name, courier in self._couriers.items()
-        }
-        healthy = self._store_healthy()
+        """See `ports.desk.Reads.ready`. Without a store nothing can be promised; without a broker alerts are still taken in."""
+        store, queue, speech = self._house.store_answers(), self._house.queue(), self._house.speech()
+        channels = {name: self._channel_ready(name) for name in self._channels}
         parts: Json = {
-            "store": {"ok": healthy, "detail": "" if healthy else "the last write failed"},
-            "queue": {"ok": True, "detail": "embedded"},
+            "store": {"ok": store, "detail": "" if store else "the store does not answer, or takes no writes"},
+            "queue": {"ok": queue.up and not queue.blocked, "detail": queue.detail},
             "speech": {"ok": speech.available, "detail": f"{speech.zh} / {speech.en}"},
             "regions": {"ok": len(self.world.tree) > 0, "detail": f"{len(self.world.tree)} regions"},
+            "watch": {"ok": True, "detail": self._house.leading()},
             "channels": channels,
         }
-        return {"ready": healthy and len(self.world.tree) > 0, "parts": parts}
+        return {"ready": store and len(self.world.tree) > 0, "parts": parts}
+
+    def _channel_ready(self, name: str) -> Json:
+        health = self._house.presence.health(name)
+        return {"ok": health.up, "detail": health.fault or self.state_of(name)[0]}

@@ -28,7 +28,8 @@ def application(
     app[SITE] = Site(desk, keys, reads, feed, callbacks, settings, document)
     app[auth.PACES] = auth.Paces(settings.rates)
     app[render.LOOK] = render.look()
-    for route in (*routes.API, *routes.PAGES):
+    served = {"", *settings.parts}
+    for route in (route for route in (*routes.API, *routes.PAGES) if route.part in served):
         app.router.add_route(route.method, route.path, gate.guarded(route))
     app.on_response_prepare.append(gate.protect)
     app.on_shutdown.append(_close_streams)

@@ -36,7 +36,7 @@ class Route:
 
     `roles`: OPEN, SIGNED, or the roles of which one is needed; `pace`: the bucket it spends from; `takes`: media types of the
     body; `gives`: the shape of the JSON answer, or another media type; `many`: a list of that shape; `statuses`: of success;
-    `codes`: error codes beyond those every route may give.
+    `codes`: error codes beyond those every route may give; `part`: the role of a process that serves it, "" = any.
     """
 
     method: str
@@ -51,6 +51,7 @@ class Route:
     many: bool = False
     statuses: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
+    part: str = "web"
 
     @property
     def address(self) -> str:

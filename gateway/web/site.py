@@ -43,7 +43,8 @@ class WebSettings:
 
     `zone` is the console's local time; `sample_data` marks every page 示例数据; `allowed_hosts` are names (without port) that may
     stand in `Host` besides the loopback ones; `media_dir` holds `<sha256>.wav`; `body_limit` bytes after decompression;
-    `body_seconds` for a whole body to arrive; `heartbeat` seconds of silence on an event stream; `metrics` answers `/metrics`.
+    `body_seconds` for a whole body to arrive; `heartbeat` seconds of silence on an event stream; `metrics` answers `/metrics`;
+    `parts` are the roles of this process: routes of other roles are not there.
     """
 
     version: str
@@ -56,6 +57,7 @@ class WebSettings:
     heartbeat: float = 15.0
     rates: Rates = Rates()
     metrics: Handler | None = None
+    parts: frozenset[str] = frozenset({"intake", "web"})
     clock: Callable[[], Instant] = wall_clock
 
 

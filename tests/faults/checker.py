@@ -15,6 +15,7 @@ import structlog
 
 from gateway.channel import Level
 from gateway.flow.coverage import Folder
+from gateway.flow.office import Alone
 from gateway.model.dispatch import WorkState
 from gateway.model.journal import NEVER
 from gateway.ports.store import AlertRow
@@ -180,7 +181,7 @@ def _attempts(tx: SqlTransaction, keys: Mapping[int, tuple[str, str]]) -> Counte
     """How often the journal says that each key was about to be sent."""
     counted: Counter[str] = Counter()
     for row in tx.journal.after(0, 1_000_000):
-        for record in row.attempts:
+        for record in row.attempts[row.attempts["number"] > 0]:
             dispatch, channel = keys.get(record["batch"].item(), ("", ""))
             first, count = record["first"].item(), record["count"].item()
             counted.update(f"{dispatch}.{channel}.{ordinal}" for ordinal in range(first, first + count))
@@ -189,7 +190,7 @@ def _attempts(tx: SqlTransaction, keys: Mapping[int, tuple[str, str]]) -> Counte
 
 async def _ledger(store: SqlStore, kept: Kept) -> tuple[dict[str, int], int]:
     """The highest level of each key, and how many alerts a rebuild sees otherwise."""
-    folder = Folder(store, ManualClock(), Metrics(), LOG, unmatched_for=72 * 3_600_000)
+    folder = Folder(store, ManualClock(), Alone(store), Metrics(), LOG, unmatched_for=72 * 3_600_000)
     await folder.catch_up()
     levels: dict[str, int] = {}
     unfolded = 0

@@ -116,7 +116,7 @@ def no_identity(patch: Patch) -> None:
 
 def no_look_at_withdrawals(patch: Patch) -> None:
     get: Callable[[SqlDispatches, int], DispatchRow] = SqlDispatches.get
-    patch.setattr(SqlDispatches, "get", lambda self, n: replace(get(self, n), withdrawn_at=None))
+    patch.setattr(SqlDispatches, "get", lambda self, n, **_: replace(get(self, n), withdrawn_at=None))
     patch.setattr(SqlOutbox, "withdraw", lambda *_: 0)
 
 
@@ -132,8 +132,8 @@ def answers_before_the_commit(patch: Patch) -> None:
 def forgets_what_was_on_the_wire(patch: Patch) -> None:
     due = SqlOutbox.due
 
-    def pending(self: SqlOutbox, channel: str, now: int, limit: int) -> list[BatchRow]:
-        return [row for row in due(self, channel, now, limit) if row.state is not WorkState.SENDING]
+    def pending(self: SqlOutbox, channel: str, owner: str, now: int, limit: int) -> list[BatchRow]:
+        return [row for row in due(self, channel, owner, now, limit) if row.state is not WorkState.SENDING]
 
     patch.setattr(SqlOutbox, "due", pending)
 

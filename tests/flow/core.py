@@ -29,6 +29,7 @@ from gateway.flow.coverage import Account, Folder
 from gateway.flow.delivery import Courier
 from gateway.flow.fanout import Planner
 from gateway.flow.intake import Intake
+from gateway.flow.office import Alone
 from gateway.flow.receipts import Reporter
 from gateway.flow.release import Release
 from gateway.flow.watch import Watch
@@ -58,6 +59,7 @@ SPEAKERS = Traits(
     audible=True,
     evidence=EvidenceConfig(kind="device", hear=(0.5, 0.7, 0.9), q_unknown=0.6),
 )
+OWNER = "core"
 KINDS: Mapping[str, Traits] = {"sms": SMS, "speakers": SPEAKERS}
 
 
@@ -87,21 +89,23 @@ class Core:
         """Start on what lies in the folder."""
         store = self.store = SqlStore(url_of(self.folder_path), self.clock)
         metrics = self.metrics = Metrics()
-        queue = EmbeddedQueue(store, self.clock)
+        queue = EmbeddedQueue(store, self.clock, OWNER)
         speech = await open_speech(self.folder_path, "", off=True)
         shared: dict[str, Any] = {"store": store, "clock": self.clock, "metrics": metrics}
+        work: dict[str, Any] = {"owner": OWNER, "queue": queue, "speech": speech, "log": LOG, **shared}
         self.couriers = {
-            name: Courier(name, Line(far, KINDS[name]), self._config(), queue=queue, speech=speech, log=LOG, **shared)
-            for name, far in self.far.items()
+            name: Courier(name, Line(far, KINDS[name]), self._config(), **work) for name, far in self.far.items()
         }
         self.reporters = {name: Reporter(name, **shared) for name in self.far}
         for name in self.far:
             metrics.know_channel(name)
             self.reporters[name].proves = KINDS[name].proves
             self.couriers[name]._breaker = Breaker(threshold=10**9)  # it keeps real time, and these tests do not
-        self.folder = Folder(store, self.clock, metrics, LOG, unmatched_for=72 * 3_600_000)
-        self.planner = Planner(store, queue, self.clock, self.world, "core", LOG)
-        self.watch = Watch(store, self.clock, metrics, LOG, self.couriers)
+        office = Alone(store)
+        self.folder = Folder(store, self.clock, office, metrics, LOG, unmatched_for=72 * 3_600_000)
+        self.planner = Planner(store, queue, self.clock, self.world, OWNER, LOG)
+        proves = {name: KINDS[name].proves for name in self.far}
+        self.watch = Watch(store, self.clock, office, metrics, LOG, proves, self.folder.pulses)
         self.intake = Intake(store, self.clock, self.world, metrics, LOG, self.planner.wake)
         self.release = Release(store, self.clock, self.world, self.planner.wake)
         await self.folder.catch_up()
@@ -150,7 +154,9 @@ class Core:
 
     async def idle(self) -> bool:
         """Whether all that is due is sent, or held up by its far side."""
-        due = await self.read(lambda tx: {name: len(tx.outbox.due(name, self.clock.now(), 1000)) for name in self.far})
+        due = await self.read(
+            lambda tx: {name: len(tx.outbox.due(name, OWNER, self.clock.now(), 1000)) for name in self.far}
+        )
         in_hand = {name: far.held for name, far in self.far.items()}
         return all(due[name] == in_hand[name] or in_hand[name] >= KINDS[name].parallel for name in self.far)
 

@@ -10,7 +10,7 @@ from core import Core, cap, core, reference
 from far_side import Taken
 
 from gateway.errors import Unstorable
-from gateway.flow import fanout
+from gateway.flow import fanout, keeping
 from gateway.store import SqlTransaction
 from gateway.testing.hamlet import BEIHE, JIANNONG, NANSHAN, QINGYUAN, phone
 
@@ -78,7 +78,7 @@ async def test_a_write_that_fails_is_planned_again_from_where_it_was(tmp_path: P
         async def read(self, work: Any) -> Any:
             return await it.store.read(work)
 
-        async def write(self, work: Any) -> Any:
+        async def write(self, work: Any, *, turn: Any = None) -> Any:
             self.claims += 1
             if self.claims > 1:
                 raise Unstorable("disk full")
@@ -113,7 +113,7 @@ async def test_a_dispatch_that_cannot_be_planned_waits_and_holds_nobody_up(tmp_p
         )
         await it.settle()
         assert len(it.far["sms"].taken) == 6, "it is left alone for a while"
-        it.clock.forward(fanout.LEASE / 1000)
+        it.clock.forward(keeping.LEASE / 1000)
         await it.settle()
         assert it.far["sms"].addresses == [phone(number) for number in range(1, 11)]
 

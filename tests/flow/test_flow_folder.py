@@ -193,7 +193,7 @@ async def test_a_late_receipt_opens_a_closed_account(tmp_path: Path) -> None:
         await it.settle()
         await it.folder.save()
         it.clock.forward(coverage.IDLE / 1000 + 1)
-        await it.folder.save()
+        it.folder.close_idle()
         assert it.folder.accounts == {}
         await delivered(it, 1)
         assert sorted(await it.levels(alert.id))[-2:] == [Level.DELIVERED] * 2

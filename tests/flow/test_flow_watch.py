@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from core import Core, cap, core, reference
+from sqlalchemy import select
 
 from gateway.errors import Unstorable
-from gateway.flow import watch
+from gateway.flow import pulse
 from gateway.model.dispatch import WorkState
 from gateway.model.receipt import Level, Receipt
 from gateway.store import SqlTransaction
+from gateway.store.tables import batch
 
 
 def gauge(it: Core, name: str, **labels: str) -> float | None:
@@ -21,7 +23,7 @@ def gauge(it: Core, name: str, **labels: str) -> float | None:
 
 async def batches(it: Core) -> list[str]:
     def work(tx: SqlTransaction) -> list[str]:
-        return [tx.outbox.get(n).state.value for n in range(1, tx.outbox.newest() + 1)]
+        return list(tx.connection.execute(select(batch.c.state).order_by(batch.c.n)).scalars())
 
     return list(await it.read(work))
 
@@ -54,13 +56,13 @@ async def test_a_channel_with_work_and_no_hand_over_for_half_a_minute_is_stalled
         it.far["sms"].manner = "hold"
         await it.post(cap(it.clock))
         await it.settle()
-        it.clock.forward(watch.STALLED_AFTER / 1000 - 1)
+        it.clock.forward(pulse.STALLED_AFTER / 1000 - 1)
         await it.watch.tick()
         assert (gauge(it, "channel_stalled", channel="sms"), gauge(it, "queue_depth", channel="sms")) == (0, 4)
         it.clock.forward(1)
         await it.watch.tick()
         assert gauge(it, "channel_stalled", channel="sms") == 1
-        assert gauge(it, "channel_oldest_pending_seconds", channel="sms") == watch.STALLED_AFTER / 1000
+        assert gauge(it, "channel_oldest_pending_seconds", channel="sms") == pulse.STALLED_AFTER / 1000
         it.far["sms"].manner = "answer"
         it.far["sms"].let_go.set()
         await it.settle()
@@ -98,6 +100,7 @@ async def test_a_channel_that_hands_over_and_hears_nothing_back_is_stalled(tmp_p
         assert gauge(it, "channel_stalled", channel="sms") == 1
         far = it.far["sms"]
         await it.report("sms", far.say(far.taken[0], Level.DELIVERED))
+        await it.folder.fold()
         await it.watch.tick()
         assert gauge(it, "channel_stalled", channel="sms") == 0
 
