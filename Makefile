@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-find-links --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format faults soak bench docs lock wheel services clean
+.PHONY: help run test check format faults soak bench docs lock wheel bundle services clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,11 +52,19 @@ lock: $(VENV)/bin/uv ## resolve the dependencies anew: hashes, no addresses
 wheel: $(VENV)/.dev ## build dist/tongluo-*.whl and the source distribution
 	$(BIN)/hatchling build --target wheel --target sdist --directory dist
 
-# Programs that some tests drive. Missing ones are installed where that is possible (Debian, root); elsewhere their tests
-# are skipped, and the last line of `make test` says so.
+bundle: $(VENV)/.dev ## build dist/tongluo-*-bundle.tar: all of it for a network without internet
+	$(BIN)/python -m deploy.bundle
+
+# Programs that some tests drive, as PROGRAM:PACKAGE. Missing ones are installed where that is possible (Debian, root); elsewhere
+# their tests are skipped, and the last line of `make test` says so. Debian may start what it installs (RabbitMQ, PostgreSQL,
+# Prometheus) on the standard ports, as the machine's policy-rc.d says; the tests leave those alone and start private ones.
+PROGRAMS := curl:curl chromium:chromium espeak-ng:espeak-ng mosquitto:mosquitto rabbitmq-server:rabbitmq-server \
+	initdb:postgresql strace:strace faketime:faketime prometheus:prometheus promtool:prometheus \
+	prometheus-alertmanager:prometheus-alertmanager amtool:prometheus-alertmanager
+
 services: ## install the programs that tests drive (as root on Debian)
-	@missing=""; for program in curl chromium espeak-ng mosquitto; do \
-	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@PATH="$$PATH:/usr/sbin:/usr/lib/rabbitmq/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; missing=""; \
+	for each in $(PROGRAMS); do command -v $${each%%:*} >/dev/null || missing="$$missing $${each#*:}"; done; \
 	case "$$missing" in *chromium*) missing="$$missing fonts-noto-cjk";; esac; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

@@ -1,16 +1,23 @@
-"""What the tests of the store share: a store on disk, and rows to put into it."""
+"""What the tests of the store share: a store, and rows to put into it.
+
+A test of what every store promises takes the fixture `store_url` (tests/conftest.py) and runs once on each engine; one of
+what SQLite alone does takes a folder.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import psycopg
+from sqlalchemy.engine import make_url
 
 from gateway.channel import Clock
 from gateway.model.alert import AlertState
@@ -39,16 +46,32 @@ def empty_store() -> bytes:
         return (Path(folder) / "tongluo.db").read_bytes()
 
 
-@asynccontextmanager
-async def opened(folder: Path, clock: Clock | None = None) -> AsyncIterator[SqlStore]:
-    """A store in `folder`, new or as it was left."""
+def new_store(folder: Path) -> str:
+    """URL of the store in `folder`, new or as it was left."""
     if not (folder / "tongluo.db").exists():
-        (folder / "tongluo.db").write_bytes(await asyncio.to_thread(empty_store))
-    store = SqlStore(url_of(folder), clock or ManualClock())
+        (folder / "tongluo.db").write_bytes(empty_store())
+    return url_of(folder)
+
+
+@asynccontextmanager
+async def opened(where: Path | str, clock: Clock | None = None) -> AsyncIterator[SqlStore]:
+    """The store at a URL, or in a folder, where it is made if there is none."""
+    url = await asyncio.to_thread(new_store, where) if isinstance(where, Path) else where
+    store = SqlStore(url, clock or ManualClock())
     try:
         yield store
     finally:
         await store.aclose()
+
+
+def as_a_stranger(url: str, query: str) -> list[tuple[Any, ...]]:
+    """What somebody else's connection reads from (or, without rows, writes to) the same database."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(make_url(url).database or "")) as file, file:
+            return file.execute(query).fetchall()
+    with psycopg.connect(url) as server:
+        cursor = server.execute(query.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 def alert_row(identifier: str = "A-1", **changes: Any) -> AlertRow:

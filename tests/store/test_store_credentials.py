@@ -21,8 +21,8 @@ def desk(store: SqlStore) -> tuple[StoreKeys, ManualClock]:
     return StoreKeys(store, clock), clock
 
 
-async def test_a_key_opens_as_whom_it_was_made_for(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_key_opens_as_whom_it_was_made_for(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, _ = desk(store)
         identity, key = await keys.create(WANG)
         assert await keys.principal(key) == Principal(identity, WANG.name, WANG.roles, "met", ("2104",), True)
@@ -44,8 +44,8 @@ async def test_no_secret_stands_in_the_files(tmp_path: Path) -> None:
         assert not [secret for secret in secrets if secret.encode() in content]
 
 
-async def test_a_ticket_is_spent_once_even_by_many_at_a_time(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_ticket_is_spent_once_even_by_many_at_a_time(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, _ = desk(store)
         ticket = await keys.ticket(WANG)
         opened_doors = await asyncio.gather(*(keys.sign_in(ticket) for _ in range(20)))
@@ -54,8 +54,8 @@ async def test_a_ticket_is_spent_once_even_by_many_at_a_time(tmp_path: Path) -> 
         assert await keys.sign_in(ticket) is None
 
 
-async def test_tickets_and_sessions_have_their_time(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_tickets_and_sessions_have_their_time(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, clock = desk(store)
         early, late = await keys.ticket(WANG), await keys.ticket(WANG)
         clock.forward(TICKET_LIFE / 1000 - 1)
@@ -69,8 +69,8 @@ async def test_tickets_and_sessions_have_their_time(tmp_path: Path) -> None:
         assert await keys.session(signed_in[0]) is None
 
 
-async def test_signing_out_ends_the_session(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_signing_out_ends_the_session(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, _ = desk(store)
         signed_in = await keys.sign_in(await keys.ticket(WANG))
         assert signed_in is not None
@@ -78,8 +78,8 @@ async def test_signing_out_ends_the_session(tmp_path: Path) -> None:
         assert await keys.session(signed_in[0]) is None
 
 
-async def test_a_revoked_key_opens_no_more(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_revoked_key_opens_no_more(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, clock = desk(store)
         identity, key = await keys.create(WANG)
         elsewhere = StoreKeys(store, clock)
@@ -91,8 +91,8 @@ async def test_a_revoked_key_opens_no_more(tmp_path: Path) -> None:
         assert await elsewhere.principal(key) is None, "another process believes it no longer than its memory"
 
 
-async def test_keys_are_listed_without_their_secrets(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_keys_are_listed_without_their_secrets(store_url: str) -> None:
+    async with opened(store_url) as store:
         keys, clock = desk(store)
         first, secret = await keys.create(WANG)
         clock.forward(1)

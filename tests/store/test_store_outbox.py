@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from store_kit import LATER, NOW, keep, new_batch, open_dispatch, opened
@@ -33,7 +31,7 @@ def touched(tx: SqlTransaction, roster: int) -> list[int]:
     return sorted(ordinal for ordinals in tx.outbox.touched(roster) for ordinal in ordinals.tolist())
 
 
-async def test_the_gravest_leaves_first_then_the_soonest_to_expire_then_the_oldest(tmp_path: Path) -> None:
+async def test_the_gravest_leaves_first_then_the_soonest_to_expire_then_the_oldest(store_url: str) -> None:
     def work(tx: SqlTransaction) -> list[int]:
         dispatch = open_dispatch(tx, keep(tx))
         wanted = [
@@ -47,11 +45,11 @@ async def test_the_gravest_leaves_first_then_the_soonest_to_expire_then_the_olde
         tx.outbox.add(dispatch, [new_batch(at, 1, priority=p, expires_at=e) for p, e, at in wanted], NOW)
         return [row.first for row in tx.outbox.due("sms", NOW, 10)]
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         assert await store.write(work) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_only_what_is_due_on_this_channel(tmp_path: Path) -> None:
+async def test_only_what_is_due_on_this_channel(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         dispatch = open_dispatch(tx, keep(tx))
         tx.outbox.add(dispatch, [new_batch(0), new_batch(4), new_batch(8, channel="wechat")], NOW)
@@ -62,11 +60,11 @@ async def test_only_what_is_due_on_this_channel(tmp_path: Path) -> None:
         assert tx.outbox.next_due("sms", NOW + 500) is None
         assert tx.outbox.next_due("wechat", NOW - 1) == NOW
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_lease_keeps_others_away_until_it_ends_or_is_given_up(tmp_path: Path) -> None:
+async def test_a_lease_keeps_others_away_until_it_ends_or_is_given_up(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         tx.outbox.add(open_dispatch(tx, keep(tx)), [new_batch(at, 1) for at in range(3)], NOW)
         assert [row.n for row in tx.outbox.claim("sms", "one", NOW, 1000, 2)] == [1, 2]
@@ -81,19 +79,19 @@ async def test_a_lease_keeps_others_away_until_it_ends_or_is_given_up(tmp_path: 
         assert due(tx) == [1, 2, 3]
         assert tx.outbox.get(1).state is WorkState.PENDING, "taken and not begun is not yet `sending`"
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_batch_in_somebodys_hands_is_found_again_by_the_next_process(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_batch_in_somebodys_hands_is_found_again_by_the_next_process(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.write(begun)
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         (found,) = await store.read(lambda tx: tx.outbox.due("sms", NOW, 10))
         assert (found.state, found.attempts) == (WorkState.SENDING, 1)
 
 
-async def test_the_end_of_a_batch_is_final(tmp_path: Path) -> None:
+async def test_the_end_of_a_batch_is_final(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         _, dispatch, batch = begun(tx)
         tx.outbox.close(batch.n, WorkState.DONE)
@@ -102,11 +100,11 @@ async def test_the_end_of_a_batch_is_final(tmp_path: Path) -> None:
         assert tx.outbox.get(batch.n).state is WorkState.DONE
         assert not tx.outbox.revive(batch.n, NOW), "only the dead are revived"
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_expiry_and_withdrawal_end_what_waits_and_spare_what_is_on_the_wire(tmp_path: Path) -> None:
+async def test_expiry_and_withdrawal_end_what_waits_and_spare_what_is_on_the_wire(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         _, dispatch, sending = begun(tx)
         other = open_dispatch(tx, keep(tx, "A-2"))
@@ -120,11 +118,11 @@ async def test_expiry_and_withdrawal_end_what_waits_and_spare_what_is_on_the_wir
         assert states == [WorkState.SENDING, WorkState.WITHDRAWN, WorkState.EXPIRED, WorkState.PENDING]
         assert tx.outbox.get(sending.n).state is WorkState.SENDING
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_dead_batch_is_listed_and_works_again_when_revived(tmp_path: Path) -> None:
+async def test_a_dead_batch_is_listed_and_works_again_when_revived(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         batch = begun(tx)[2]
         tx.outbox.close(batch.n, WorkState.DEAD, "rejected", np.array([1, 3], np.int32))
@@ -137,7 +135,7 @@ async def test_a_dead_batch_is_listed_and_works_again_when_revived(tmp_path: Pat
         (again,) = tx.outbox.due("sms", NOW, 9)
         assert (again.ordinals.tolist(), again.attempts) == ([1, 3], 0)
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
@@ -154,7 +152,7 @@ async def test_a_dead_batch_is_listed_and_works_again_when_revived(tmp_path: Pat
         pytest.param("withdrawn", [0, 1, 2, 3], id="withdrawn-in-doubt"),
     ],
 )
-async def test_whom_a_batch_may_have_reached(tmp_path: Path, deed: str, reached: list[int]) -> None:
+async def test_whom_a_batch_may_have_reached(store_url: str, deed: str, reached: list[int]) -> None:
     left = np.array([2, 3], np.int32)
 
     def work(tx: SqlTransaction) -> None:
@@ -178,11 +176,11 @@ async def test_whom_a_batch_may_have_reached(tmp_path: Path, deed: str, reached:
             tx.outbox.revive(batch.n, NOW)
         assert touched(tx, alert) == reached
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_batch_for_some_of_its_range_speaks_of_these_alone(tmp_path: Path) -> None:
+async def test_a_batch_for_some_of_its_range_speaks_of_these_alone(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         alert, _, batch = begun(tx, only=[1, 3])
         assert [ordinals.tolist() for ordinals in tx.outbox.planned(alert)] == [[1, 3]]
@@ -193,11 +191,11 @@ async def test_a_batch_for_some_of_its_range_speaks_of_these_alone(tmp_path: Pat
         assert touched(tx, alert) == [1]
         assert [ordinals.tolist() for ordinals in tx.outbox.planned(alert)] == [[1, 3]], "planned stays planned"
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_dispatch_over_another_alerts_roster_counts_for_nobodys_coverage(tmp_path: Path) -> None:
+async def test_a_dispatch_over_another_alerts_roster_counts_for_nobodys_coverage(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         alert, _, _ = begun(tx)
         update = keep(tx, "A-2")
@@ -207,11 +205,11 @@ async def test_a_dispatch_over_another_alerts_roster_counts_for_nobodys_coverage
         assert tx.outbox.planned(update) == []
         assert tx.outbox.newest() == 2
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_what_waits_is_told_by_channel(tmp_path: Path) -> None:
+async def test_what_waits_is_told_by_channel(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         _, dispatch, batch = begun(tx)
         tx.outbox.add(dispatch, [new_batch(4, 10), new_batch(0, 7, channel="wechat")], NOW + 5)
@@ -221,11 +219,11 @@ async def test_what_waits_is_told_by_channel(tmp_path: Path) -> None:
             "wechat": (1, 7, NOW + 5),
         }
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_dispatches_are_planned_gravest_first_by_one_owner_at_a_time(tmp_path: Path) -> None:
+async def test_dispatches_are_planned_gravest_first_by_one_owner_at_a_time(store_url: str) -> None:
     def claimed(tx: SqlTransaction, owner: str, now: int = NOW) -> int | None:
         row = tx.dispatches.claim(owner, now, 1000)
         return row.n if row else None
@@ -249,11 +247,11 @@ async def test_dispatches_are_planned_gravest_first_by_one_owner_at_a_time(tmp_p
         assert tx.dispatches.next_due() == NOW + 5
         assert tx.dispatches.get(red).planned_to == 3
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
 
 
-async def test_a_withdrawn_dispatch_is_planned_no_further(tmp_path: Path) -> None:
+async def test_a_withdrawn_dispatch_is_planned_no_further(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         alert = keep(tx)
         first, second = open_dispatch(tx, alert), open_dispatch(tx, alert)
@@ -262,5 +260,5 @@ async def test_a_withdrawn_dispatch_is_planned_no_further(tmp_path: Path) -> Non
         assert tx.dispatches.claim("one", LATER, 1000) is None
         assert [row.withdrawn_at for row in tx.dispatches.of_alert(alert)] == [NOW, NOW]
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)

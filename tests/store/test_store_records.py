@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -17,12 +15,12 @@ from gateway.store import SqlTransaction
 from gateway.testing.clock import ManualClock
 
 
-async def test_journal_rows_come_back_in_order_with_every_field(tmp_path: Path) -> None:
+async def test_journal_rows_come_back_in_order_with_every_field(store_url: str) -> None:
     said = np.zeros(2, STATEMENT)
     said["far"], said["dispatch"], said["ordinal"] = [2**64 - 1, 0], [7, 7], [-1, 2**31 - 1]
     said["event_at"], said["received_at"] = [NEVER, NOW], NOW
     said["level"], said["reason"], said["kind"], said["channel"] = Level.FAILED, Reason.QUOTA, ACCEPTED, 3
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(lambda tx: tx.journal.append(attempts=attempts(1, 2)))
         await store.write(lambda tx: tx.journal.append(statements=said))
         await store.write(lambda tx: tx.journal.append(attempts=attempts(), statements=said[:0]))
@@ -34,9 +32,9 @@ async def test_journal_rows_come_back_in_order_with_every_field(tmp_path: Path) 
         assert [row.seq for row in await store.read(lambda tx: tx.journal.after(0, 1))] == [first.seq]
 
 
-async def test_the_journal_is_found_by_time(tmp_path: Path) -> None:
+async def test_the_journal_is_found_by_time(store_url: str) -> None:
     clock = ManualClock(NOW)
-    async with opened(tmp_path, clock) as store:
+    async with opened(store_url, clock) as store:
         for number in range(3):
             await store.write(lambda tx, n=number: tx.journal.append(attempts=attempts(n)))  # type: ignore[misc]
             clock.forward(1)
@@ -49,10 +47,10 @@ async def test_the_journal_is_found_by_time(tmp_path: Path) -> None:
         ]
 
 
-async def test_a_roster_comes_back_column_by_column(tmp_path: Path) -> None:
+async def test_a_roster_comes_back_column_by_column(store_url: str) -> None:
     roster = small_roster(5)
     header = {"evidence": {"sms": {}}, "runs": [["sms", 0, 0, 5]]}
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(lambda tx: tx.rosters.freeze(1, roster, header, NOW))
         found = await store.read(lambda tx: tx.rosters.get(1))
         assert found is not None
@@ -66,8 +64,8 @@ async def test_a_roster_comes_back_column_by_column(tmp_path: Path) -> None:
         assert await store.read(lambda tx: tx.rosters.get(2)) is None
 
 
-async def test_a_roster_is_frozen_once(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_roster_is_frozen_once(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.write(lambda tx: tx.rosters.freeze(1, small_roster(2), {}, NOW))
         with pytest.raises(IntegrityError):
             await store.write(lambda tx: tx.rosters.freeze(1, small_roster(4), {}, NOW))
@@ -76,7 +74,7 @@ async def test_a_roster_is_frozen_once(tmp_path: Path) -> None:
         assert found[0].endpoints == 2
 
 
-async def test_addresses_are_read_over_the_borders_of_parts(tmp_path: Path) -> None:
+async def test_addresses_are_read_over_the_borders_of_parts(store_url: str) -> None:
     addresses = [f"a{number}" for number in range(10)]
 
     def work(tx: SqlTransaction) -> None:
@@ -84,7 +82,7 @@ async def test_addresses_are_read_over_the_borders_of_parts(tmp_path: Path) -> N
             part = addresses[first : first + 4]
             tx.rosters.put_part(1, first, part, [name.upper() for name in part])
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
         for first in range(10):
             for count in range(1, 11 - first):
@@ -95,8 +93,8 @@ async def test_addresses_are_read_over_the_borders_of_parts(tmp_path: Path) -> N
         assert await store.read(lambda tx: tx.rosters.addresses(1, 0, 10)) == []
 
 
-async def test_a_snapshot_replaces_the_one_before(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_snapshot_replaces_the_one_before(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.write(lambda tx: tx.snapshots.put(1, 5, NOW, b"one"))
         await store.write(lambda tx: tx.snapshots.put(1, 9, NOW, b"two"))
         await store.write(lambda tx: tx.snapshots.put(0, 7, NOW, b"index"))
@@ -105,11 +103,11 @@ async def test_a_snapshot_replaces_the_one_before(tmp_path: Path) -> None:
         assert await store.read(lambda tx: (tx.snapshots.get(1), tx.snapshots.get(0))) == (None, (7, b"index"))
 
 
-async def test_events_are_read_on_from_the_last_one_seen(tmp_path: Path) -> None:
+async def test_events_are_read_on_from_the_last_one_seen(store_url: str) -> None:
     def work(tx: SqlTransaction) -> list[int]:
         return [tx.chronicle.tell("alert", {"n": n}, NOW + n, alert) for n, alert in enumerate((1, 2, 1, 1))]
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         ids = await store.write(work)
         assert ids == sorted(ids)
         told = await store.read(lambda tx: tx.chronicle.told(1, ids[0], 10))
@@ -120,8 +118,8 @@ async def test_events_are_read_on_from_the_last_one_seen(tmp_path: Path) -> None
         assert await store.read(lambda tx: tx.chronicle.last_event()) == ids[-1]
 
 
-async def test_audit_rows_stand_in_order(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_audit_rows_stand_in_order(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.write(lambda tx: tx.chronicle.audit("wang", "accepted", NOW, 1))
         await store.write(lambda tx: tx.chronicle.audit("li", "approved", NOW, 1, "看过"))
         rows = await store.read(lambda tx: tx.chronicle.audited(1))
@@ -131,8 +129,8 @@ async def test_audit_rows_stand_in_order(tmp_path: Path) -> None:
         ]
 
 
-async def test_an_identity_stands_once(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_an_identity_stands_once(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.write(lambda tx: keep(tx))
         with pytest.raises(IntegrityError):
             await store.write(lambda tx: tx.alerts.insert(alert_row(id="other"), [], {}))
@@ -140,7 +138,7 @@ async def test_an_identity_stands_once(tmp_path: Path) -> None:
         assert len(await store.read(lambda tx: tx.alerts.named(["A-1"]))) == 2
 
 
-async def test_an_alert_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+async def test_an_alert_comes_back_as_it_was_kept(store_url: str) -> None:
     row = alert_row(
         raw=bytes(range(256)), findings=[{"code": "x"}], scope=["2104"], plan={"choices": [1]}, kind="raised", why="w"
     )
@@ -152,7 +150,7 @@ async def test_an_alert_comes_back_as_it_was_kept(tmp_path: Path) -> None:
         tx.alerts.attach(n, "P_01", b"\x00\x01")
         return n
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         n = await store.write(work)
         kept = await store.read(lambda tx: tx.alerts.by_id(row.id))
         assert kept is not None
@@ -166,7 +164,7 @@ async def test_an_alert_comes_back_as_it_was_kept(tmp_path: Path) -> None:
         assert (file["name"], file["size"]) == ("P_01", 2)
 
 
-async def test_alerts_are_found_by_what_people_ask(tmp_path: Path) -> None:
+async def test_alerts_are_found_by_what_people_ask(store_url: str) -> None:
     def work(tx: SqlTransaction) -> None:
         tx.alerts.insert(alert_row("A-1", expires_at=NOW + 10), [], {"210423": True})
         tx.alerts.insert(
@@ -177,7 +175,7 @@ async def test_alerts_are_found_by_what_people_ask(tmp_path: Path) -> None:
     def page(tx: SqlTransaction, **filters: object) -> list[str]:
         return [row.identifier for row in tx.alerts.page(filters, None, 10)]
 
-    async with opened(tmp_path) as store:
+    async with opened(store_url) as store:
         await store.write(work)
         assert await store.read(lambda tx: page(tx)) == ["A-3", "A-2", "A-1"]
         assert await store.read(lambda tx: [row.identifier for row in tx.alerts.page({}, 3, 1)]) == ["A-2"]
@@ -189,8 +187,8 @@ async def test_alerts_are_found_by_what_people_ask(tmp_path: Path) -> None:
         assert await store.read(lambda tx: [row.identifier for row in tx.alerts.overdue(NOW + 10)]) == ["A-1"]
 
 
-async def test_a_reader_that_would_append_to_the_journal_leaves_no_trace(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_reader_that_would_append_to_the_journal_leaves_no_trace(store_url: str) -> None:
+    async with opened(store_url) as store:
         await store.read(lambda tx: tx.journal.append(attempts=attempts(1)))
         with pytest.raises(Unstorable):
             await store.read(lambda tx: tx.journal.channel_number("sms"))
