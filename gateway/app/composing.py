@@ -30,6 +30,7 @@ from gateway.flow.office import Office
 from gateway.flow.presence import Health, Presence
 from gateway.flow.recalling import Recaller
 from gateway.flow.release import Release
+from gateway.flow.replaying import Replay
 from gateway.flow.watch import Watch
 from gateway.flow.world import World
 from gateway.ports.clock import SharedClock
@@ -41,6 +42,7 @@ from gateway.telemetry import Metrics
 from gateway.views import Views
 from gateway.views.alerts import AlertViews
 from gateway.views.coverage import CoverageViews
+from gateway.views.deadletters import DeadLetterViews
 from gateway.views.deliveries import DeliveryViews
 from gateway.views.gauges import Gauges
 from gateway.views.live import LiveFeed
@@ -156,7 +158,8 @@ def composed(ground: Ground) -> Gateway:
         recaller.wake()
 
     intake = Intake(store, clock, ground.world, metrics, log, decided)
-    desk = GatewayDesk(intake, Release(store, clock, ground.world, decided), ground.world, clock)
+    release, replay = Release(store, clock, ground.world, decided), Replay(store, clock, ground.transport.queue.wake)
+    desk = GatewayDesk(intake, release, replay, ground.world, clock)
     presence = _presence(ground, couriers)
     system = SystemViews(ground.world, clock, facts, watch, _house(ground, presence), sample=settings.sample_data)
     coverage = CoverageViews(folder, ground.world, clock)
@@ -164,6 +167,7 @@ def composed(ground: Ground) -> Gateway:
         AlertViews(store, ground.world),
         coverage,
         DeliveryViews(store),
+        DeadLetterViews(store),
         system,
         LiveFeed(store, folder, coverage),
         folder,

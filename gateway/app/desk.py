@@ -10,6 +10,7 @@ from gateway.channel import Clock
 from gateway.flow.intake import Intake
 from gateway.flow.preview import preview
 from gateway.flow.release import Release
+from gateway.flow.replaying import Replay
 from gateway.flow.world import World
 from gateway.model.alert import CancelKind
 from gateway.ports.desk import Accepted, Attachment, Json, Principal, Role
@@ -18,8 +19,9 @@ from gateway.ports.desk import Accepted, Attachment, Json, Principal, Role
 class GatewayDesk:
     """See `ports.desk.Desk`."""
 
-    def __init__(self, intake: Intake, release: Release, world: World, clock: Clock) -> None:
-        self._intake, self._release, self._world, self._clock = intake, release, world, clock
+    def __init__(self, intake: Intake, release: Release, replay: Replay, world: World, clock: Clock) -> None:
+        self._intake, self._release, self._replay = intake, release, replay
+        self._world, self._clock = world, clock
 
     async def accept(
         self, raw: bytes, by: Principal, *, attachments: Sequence[Attachment] = (), via: str = "http"
@@ -49,6 +51,9 @@ class GatewayDesk:
 
     async def stop(self, alert: str, by: Principal, note: str = "") -> Json:
         return await self._release.stop(alert, by, note)
+
+    async def replay(self, letter: str, by: Principal) -> Json:
+        return await self._replay.replay(letter, by)
 
     async def cancel(self, alert: str, by: Principal, kind: CancelKind, note: str = "") -> Json:
         raw, row = await self._release.cancellation(alert, by, kind, note)

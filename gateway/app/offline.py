@@ -17,6 +17,7 @@ from gateway.app.world import build_world
 from gateway.clock import SystemClock
 from gateway.flow.intake import Intake
 from gateway.flow.release import Release
+from gateway.flow.replaying import Replay
 from gateway.ports.desk import Json
 from gateway.settings import Settings
 from gateway.store import SqlStore, migrate
@@ -39,8 +40,14 @@ async def preview_offline(settings: Settings, config: Path | None, raw: bytes) -
                     entry.name: Opened(entry, switchboard.made(entry, http)) for entry in configured(settings.channels)
                 }
             world = build_world(settings, config, reference, channels)
-            intake = Intake(store, clock, world, metrics, log, lambda: None)
-            desk = GatewayDesk(intake, Release(store, clock, world, lambda: None), world, clock)
+            intake = Intake(store, clock, world, metrics, log, _nobody)
+            desk = GatewayDesk(
+                intake, Release(store, clock, world, _nobody), Replay(store, clock, _nobody), world, clock
+            )
             return await desk.preview(raw, ADMIN)
         finally:
             await store.aclose()
+
+
+def _nobody() -> None:
+    """Nobody waits for work here."""

@@ -65,6 +65,13 @@ def unknown_alert() -> Refused:
     )
 
 
+def unknown_dead_letter() -> Refused:
+    """No such dead letter, or it has been replayed already."""
+    zh = "死信中没有这一条，可能已被重放；没有任何改变。请刷新后再看。"
+    en = "There is no such dead letter; it may have been replayed already. Nothing was changed."
+    return Refused("unknown_dead_letter", 404, zh, en)
+
+
 def not_yours(deed: str) -> Refused:
     """The role does not permit it."""
     zh = f"您的角色不能执行“{deed}”；没有任何改变。请用有该权限的账号。"

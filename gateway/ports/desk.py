@@ -96,6 +96,10 @@ class Desk(Protocol):
         """End a released alert and tell those it may have reached. Role approver; one person is enough."""
         ...
 
+    async def replay(self, letter: str, by: Principal) -> Json:
+        """Put a dead letter back to work. Role approver, without limits of region."""
+        ...
+
 
 class Keys(Protocol):
     """Who is who."""
@@ -175,6 +179,11 @@ class Reads(Protocol):
     async def channels(self, by: Principal) -> list[Json]:
         """`[{channel, type, kind, proves, abilities, state: ok|slow|stalled|down, since, oldest_pending_s,
         pending, sink, online_ratio, detail}]`."""
+        ...
+
+    async def dead_letters(self, by: Principal) -> list[Json]:
+        """`[{id, kind: batch|message, channel, endpoints, attempts, reason, at, alert, headline, replaying}]`, newest first; for
+        whoever has no limits of region."""
         ...
 
     async def regions(self, by: Principal, parent: str) -> list[Json]:

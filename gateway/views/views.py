@@ -10,6 +10,7 @@ from gateway.ports.desk import Event, Json, Principal
 from gateway.ports.store import AlertRow
 from gateway.views.alerts import MOST, AlertViews, item
 from gateway.views.coverage import CoverageViews
+from gateway.views.deadletters import DeadLetterViews
 from gateway.views.deliveries import DeliveryViews
 from gateway.views.live import LiveFeed
 from gateway.views.system import SystemViews
@@ -23,11 +24,12 @@ class Views:
         alerts: AlertViews,
         coverage: CoverageViews,
         deliveries: DeliveryViews,
+        dead: DeadLetterViews,
         system: SystemViews,
         live: LiveFeed,
         folder: Folder,
     ) -> None:
-        self._alerts, self._coverage, self._deliveries = alerts, coverage, deliveries
+        self._alerts, self._coverage, self._deliveries, self._dead = alerts, coverage, deliveries, dead
         self._system, self._live, self._folder = system, live, folder
 
     async def alerts(self, by: Principal, filters: Mapping[str, str], limit: int, cursor: str) -> Json:
@@ -75,6 +77,9 @@ class Views:
 
     async def channels(self, by: Principal) -> list[Json]:
         return self._system.channels()
+
+    async def dead_letters(self, by: Principal) -> list[Json]:
+        return [] if by.regions else await self._dead.page()
 
     async def regions(self, by: Principal, parent: str) -> list[Json]:
         return self._system.regions(parent)

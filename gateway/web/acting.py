@@ -40,6 +40,11 @@ async def cancel(request: web.Request) -> web.StreamResponse:
     return json_answer(request, done)
 
 
+async def replay(request: web.Request) -> web.StreamResponse:
+    """Put a dead letter back to work."""
+    return json_answer(request, await site_of(request).desk.replay(request.match_info["id"], principal_of(request)))
+
+
 async def _act(request: web.Request) -> Act:
     """The action's body; none at all means no note and the usual kind."""
     content = await bodies.read(request, bodies.SMALL, site_of(request).settings.body_seconds)

@@ -44,6 +44,12 @@ async def do(request: web.Request) -> web.StreamResponse:
     return web.Response(status=303, headers={"Location": f"/alerts/{request.match_info['id']}"})
 
 
+async def replay(request: web.Request) -> web.StreamResponse:
+    """Put a dead letter back to work, then show what is left. Raises Refused (403, 404)."""
+    await site_of(request).desk.replay(request.match_info["id"], principal_of(request))
+    return web.Response(status=303, headers={"Location": "/deadletters"})
+
+
 async def _done(site: Site, deed: str, alert: str, by: Principal, act: Act) -> None:
     if deed == "cancel":
         await site.desk.cancel(alert, by, act.kind, act.note)

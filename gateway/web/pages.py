@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.ports import Role
 from gateway.web import auth, bodies, languages, queries, views
 from gateway.web.problems import refuse
 from gateway.web.reading import known
 from gateway.web.render import page
-from gateway.web.shapes import AlertDetail, AlertPage, DeliveryPage
+from gateway.web.shapes import AlertDetail, AlertPage, DeadLetter, DeliveryPage
 from gateway.web.site import principal_of, site_of
 
 ROWS = 100
@@ -50,6 +51,13 @@ async def alerts(request: web.Request) -> web.StreamResponse:
     filters = queries.alert_filters(request)
     found = await site_of(request).reads.alerts(principal_of(request), filters, ROWS, queries.text(request, "cursor"))
     return page(request, "alerts.html", view=AlertPage.model_validate(found), filters=filters)
+
+
+async def dead_letters(request: web.Request) -> web.StreamResponse:
+    """死信: what was given up, and a way to put it back to work."""
+    by = principal_of(request)
+    rows = [DeadLetter.model_validate(row) for row in await site_of(request).reads.dead_letters(by)]
+    return page(request, "deadletters.html", letters=rows, may_replay=by.may(Role.APPROVER) and not by.regions)
 
 
 async def offer_sign_in(request: web.Request) -> web.StreamResponse:

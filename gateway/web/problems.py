@@ -81,6 +81,11 @@ CODES: dict[str, tuple[int, str, str]] = {
         "{name} 没有执行此操作的角色(需要:{roles}),什么也没有改变。请由有权限的人操作。",
         "{name} lacks the role for this (needed: {roles}); nothing changed. Ask somebody who has it.",
     ),
+    "unknown_dead_letter": (
+        404,
+        "死信中没有这一条,可能已被重放;没有任何改变。请刷新后再看。",
+        "There is no such dead letter; it may have been replayed already. Nothing was changed.",
+    ),
     "unknown_alert": (
         404,
         "没有这条预警,或它不在您的管辖范围内。请核对编号。",

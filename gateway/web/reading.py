@@ -115,6 +115,11 @@ async def channels(request: web.Request) -> web.StreamResponse:
     return json_answer(request, await site_of(request).reads.channels(principal_of(request)))
 
 
+async def dead_letters(request: web.Request) -> web.StreamResponse:
+    """What was given up."""
+    return json_answer(request, await site_of(request).reads.dead_letters(principal_of(request)))
+
+
 async def regions(request: web.Request) -> web.StreamResponse:
     """Children of a region."""
     parent = queries.text(request, "parent")

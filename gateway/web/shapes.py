@@ -306,6 +306,21 @@ class ChannelState(Shape):
     detail: str = ""
 
 
+class DeadLetter(Shape):
+    """A batch that was given up (`endpoints` left of it), or a queue message that nobody could read."""
+
+    id: str
+    kind: str
+    channel: str
+    endpoints: int | None
+    attempts: int | None
+    reason: str
+    at: str | None
+    alert: str | None
+    headline: str
+    replaying: bool
+
+
 class RegionRow(Shape):
     """A region of the tree."""
 

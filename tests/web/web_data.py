@@ -159,3 +159,11 @@ STATES: list[Json] = [
 def place(code: str, name: str, level: str, lat: float | None, lon: float | None, children: int) -> Json:
     """One region of the tree."""
     return {"id": code, "name": name, "level": level, "population": 1000, "lat": lat, "lon": lon, "children": children}
+
+
+DEAD_LETTERS: list[Json] = [
+    {"id": "m3", "kind": "message", "channel": "sms.red", "endpoints": None, "attempts": None, "reason": "not JSON",
+     "at": rfc3339(NOW), "alert": None, "headline": "", "replaying": False},
+    {"id": "12", "kind": "batch", "channel": "sms", "endpoints": 7, "attempts": 5, "reason": "timeout",
+     "at": None, "alert": ALERT, "headline": "铁西区气象局发布暴雨橙色预警", "replaying": False},
+]  # fmt: skip

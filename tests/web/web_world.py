@@ -16,6 +16,7 @@ from web_data import (
     ADMIN,
     ALERT,
     CHANNELS,
+    DEAD_LETTERS,
     DRILL,
     HELD,
     NOW,
@@ -100,6 +101,11 @@ class World:
 
     async def cancel(self, alert: str, by: Principal, kind: CancelKind, note: str = "") -> Json:
         return self._do(f"cancel {kind}", alert, by, note, "cancelled")
+
+    async def replay(self, letter: str, by: Principal) -> Json:
+        self._trouble()
+        self.done.append(("replay", letter, by.id, ""))
+        return {"id": letter, "state": "replayed"}
 
     def _do(self, what: str, alert: str, by: Principal, note: str, state: str) -> Json:
         self._trouble()
@@ -209,6 +215,9 @@ class World:
 
     async def channels(self, by: Principal) -> list[Json]:
         return STATES
+
+    async def dead_letters(self, by: Principal) -> list[Json]:
+        return DEAD_LETTERS
 
     async def regions(self, by: Principal, parent: str) -> list[Json]:
         tree: dict[str, list[Json]] = {
