@@ -297,6 +297,11 @@ class SpeechSettings(Section):
     engine: Literal["espeak", "none"] = Field(
         "espeak", description="`espeak` = espeak-ng if it is installed; `none` = text goes to the devices."
     )
+    media_url: str = Field(
+        "",
+        description="Where devices fetch speech from this process, e.g. http://10.1.2.3:8080/api/v1/media; "
+        "empty = below `http.public_url`. Each deliver process serves what it made.",
+    )
     recordings: str = Field("", description="Folder of prerecorded WAV files, named by the SHA-256 of their text.")
 
 

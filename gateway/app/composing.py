@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from structlog.stdlib import BoundLogger
@@ -37,7 +38,7 @@ from gateway.ports.clock import SharedClock
 from gateway.ports.desk import Principal, Role
 from gateway.settings import Settings
 from gateway.speech import Speech
-from gateway.store import SqlStore, SqlTransaction, StoreKeys
+from gateway.store import SqlStore, SqlTransaction, StoreKeys, make_months
 from gateway.telemetry import Metrics
 from gateway.views import Views
 from gateway.views.alerts import AlertViews
@@ -48,6 +49,8 @@ from gateway.views.gauges import Gauges
 from gateway.views.live import LiveFeed
 from gateway.views.system import ChannelFacts, House, SystemViews
 from gateway.web.inbox import Inbox
+
+HOUR = 3600.0
 
 ADMIN = Principal("admin", "admin", frozenset({Role.ADMIN, Role.SOURCE}), ADMIN_SOURCE)
 """Who the key of a data folder and its sign-in links belong to."""
@@ -258,6 +261,8 @@ def _steps(gateway: Gateway) -> dict[str, Callable[[], Awaitable[None]]]:
     if Duty.WATCH in ground.duties:
         steps["gauges"] = gateway.gauges.run
         steps |= ground.transport.watched(ground.office)
+        if not ground.settings.store.embedded:
+            steps["months"] = partial(_make_months, ground)
     if gateway.folds:
         steps["watch"] = gateway.watch.run
     return steps
@@ -283,6 +288,15 @@ async def _give_back(ground: Ground) -> None:
 
     with contextlib.suppress(Unstorable):
         await ground.store.write(work)
+
+
+async def _make_months(ground: Ground) -> None:
+    """The journal's next months exist before anything is to be written to them."""
+    while True:
+        if ground.office.held:
+            with contextlib.suppress(Unstorable):
+                await ground.store.write(lambda tx: make_months(tx.connection, ground.clock.now()))
+        await asyncio.sleep(HOUR)
 
 
 async def _kept_up(name: str, step: Callable[[], Awaitable[None]], log: BoundLogger) -> None:

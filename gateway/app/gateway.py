@@ -88,7 +88,7 @@ async def _ground(
     reference = await refresh(store, settings, config, clock, log)
     speech = await open_speech(
         data / "media",
-        f"{public_url}/api/v1/media",
+        settings.speech.media_url or f"{public_url}/api/v1/media",
         recordings=Path(settings.speech.recordings) if settings.speech.recordings else None,
         off=settings.speech.engine == "none",
     )
@@ -133,7 +133,12 @@ def _site(gateway: Gateway) -> web.Application:
 def store_url(settings: Settings, data: Path) -> URL:
     """Where the store is: as configured, else a file in the data folder. Raises ConfigError."""
     password = secret(settings.store.password_file) if settings.store.password_file else ""
-    return parsed(settings.store.url or f"sqlite:///{data / 'tongluo.db'}", password)
+    url = parsed(settings.store.url or f"sqlite:///{data / 'tongluo.db'}", password)
+    if url.password and not password:
+        structlog.get_logger("gateway").warning(
+            "secret_inline", setting="store.url", advice="put the password into store.password_file"
+        )
+    return url
 
 
 async def _opened_store(url: URL, clock: SharedClock, stack: AsyncExitStack) -> SqlStore:

@@ -69,6 +69,8 @@ def transport(
     """The queue that the settings name."""
     if settings.embedded:
         return Transport(EmbeddedQueue(store, clock, owner))
+    if urlsplit(settings.url).password:
+        log.warning("secret_inline", setting="queue.url", advice="put the password into queue.password_file")
     url, prefix = with_password(settings.url, settings.password_file), settings.prefix
     relays = bool(duties & {Duty.INTAKE, Duty.WATCH})
     relay = Relay(url, store, clock, log, prefix=prefix) if relays else None

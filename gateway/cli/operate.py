@@ -190,7 +190,7 @@ async def _watching(store: SqlStore, clock: Clock) -> AsyncIterator[Office]:
     office = Elected(WATCH, store, clock, owner, LOG)
     keeping = asyncio.create_task(office.run())
     try:
-        while not office.held:
+        while not office.held and not keeping.done():
             await asyncio.sleep(0.01)
         yield office
     finally:

@@ -44,6 +44,9 @@ ROUND = 60_000
 BREATH = 0.05
 """Seconds between two folds at least: what comes in meanwhile is folded together, and hand-overs go first."""
 
+LOOK_AROUND = 0.25
+"""Seconds between two looks at what other processes have written."""
+
 PATIENCE = 60_000
 """Milliseconds after which a receipt without a match is counted."""
 
@@ -267,7 +270,7 @@ class Folder:
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(LOOK_AROUND):
                 await self._appended.wait()
                 await asyncio.sleep(BREATH)
         self._appended.clear()

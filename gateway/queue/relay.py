@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from itertools import groupby
 
 from aio_pika.abc import AbstractConnection
 from structlog.stdlib import BoundLogger
@@ -130,15 +131,24 @@ class Relay:
         self._awake.clear()
 
     async def _publish_page(self) -> tuple[int, int]:
-        """Publish what is due, up to a page of it; returns how many batches, and how many of them are not confirmed."""
+        """Publish what is due, up to a page of it; returns how many batches, and how many of them are not confirmed.
+
+        One class after the other: no blue one is under way before every red one of the page is confirmed.
+        """
         now = self._clock.now()
         rows = await self._store.write(lambda tx: tx.outbox.unpublished(now, PAGE))
         self._owed = {row.n for row in rows}
-        if rows and self._press is not None:
-            fates = await self._sent(self._press, [self._letter(row) for row in rows])
-            self._owed -= {row.n for row, fate in zip(rows, fates, strict=True) if fate is Fate.CONFIRMED}
-            self._tell(fates)
+        for _, group in groupby(rows, lambda row: row.priority):
+            if self._press is None or not self._flowing.is_set():
+                break
+            await self._publish(self._press, list(group))
         return len(rows), len(self._owed)
+
+    async def _publish(self, press: Press, rows: Sequence[BatchRow]) -> None:
+        fates = await self._sent(press, [self._letter(row) for row in rows])
+        self._owed -= {row.n for row, fate in zip(rows, fates, strict=True) if fate is Fate.CONFIRMED}
+        if any(fate is not Fate.CONFIRMED for fate in fates):
+            self._log.warning("relay_unconfirmed", **{fate.value: fates.count(fate) for fate in Fate})
 
     async def _sent(self, press: Press, letters: Sequence[Letter]) -> list[Fate]:
         """The fates of letters. A late one casts doubt: nothing more is published before a probe has come through."""
@@ -154,10 +164,6 @@ class Relay:
 
     def _letter(self, row: BatchRow) -> Letter:
         return Letter(self._topology.route(row.channel, row.priority), f"batch-{row.n}", written(row))
-
-    def _tell(self, fates: Sequence[Fate]) -> None:
-        if self._owed:
-            self._log.warning("relay_unconfirmed", **{fate.value: fates.count(fate) for fate in Fate})
 
     async def _settle(self) -> None:
         """Give back to the store what it calls published and the broker has not confirmed."""

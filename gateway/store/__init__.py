@@ -3,7 +3,8 @@
 from gateway.store.connection import parsed
 from gateway.store.engine import SqlStore
 from gateway.store.keys import StoreKeys
+from gateway.store.months import make_months
 from gateway.store.schema import backup, migrate
 from gateway.store.transaction import SqlTransaction
 
-__all__ = ["SqlStore", "SqlTransaction", "StoreKeys", "backup", "migrate", "parsed"]
+__all__ = ["SqlStore", "SqlTransaction", "StoreKeys", "backup", "make_months", "migrate", "parsed"]

@@ -50,5 +50,8 @@ class SqlChronicle:
         query = select(imported.c.at).where(imported.c.kind == "directory")
         return list(self._connection.execute(query).scalars())
 
+    def last_done(self, what: str) -> Instant | None:
+        return self._connection.execute(select(func.max(audit.c.at)).where(audit.c.what == what)).scalar()
+
     def last_event(self) -> int:
         return self._connection.execute(select(func.max(event.c.id))).scalar() or 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sqlalchemy import Connection, delete, insert, select, update
 
 from gateway.model.time import Instant
@@ -25,6 +27,10 @@ class SqlStrays:
 
     def page(self, limit: int) -> list[StrayRow]:
         return self._rows(select(stray).order_by(stray.c.n.desc()).limit(limit))
+
+    def counts(self) -> dict[str, int]:
+        routes = self._connection.execute(select(stray.c.route)).scalars()
+        return dict(Counter(route.rpartition(".")[0] for route in routes))
 
     def get(self, n: int) -> StrayRow | None:
         return next(iter(self._rows(select(stray).where(stray.c.n == n))), None)

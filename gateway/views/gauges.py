@@ -51,18 +51,20 @@ class Gauges:
     async def refresh(self) -> None:
         """Look once."""
         now = self._clock.now()
-        live, held, dead, imports = await self._store.read(
+        live, held, dead, imports, backed_up = await self._store.read(
             lambda tx: (
                 tx.alerts.released(),
                 tx.alerts.page({"states": [AlertState.HELD]}, None, 1000),
-                tx.outbox.dead_counts(),
+                Counter(tx.outbox.dead_counts()) + Counter(tx.strays.counts()),
                 tx.chronicle.imports(),
+                tx.chronicle.last_done("backup"),
             )
         )
         await self._tell_live(live)
         self._tell_held(held, now)
         for channel in self._system.names():
-            self._metrics.dead_letters.labels(channel).set(dead.get(channel, 0))
+            self._metrics.dead_letters.labels(channel).set(dead[channel])
+        self._metrics.backup_last_success.set((backed_up or 0) / 1000)
         self._metrics.directory_age.set((now - min(imports)) / 1000 if imports else 0)
         self._tell_readiness()
 
