@@ -53,7 +53,7 @@ def _percent(value: object) -> int:
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
 
 
-def _seconds(value: object) -> int:
+def seconds(value: object) -> int:
     """`90`, `90s`, `10m`, `3h`, `90d` or `5y` as seconds."""
     text = str(value).strip()
     if text.isascii() and text.isdigit():
@@ -79,7 +79,7 @@ def _zone(name: str) -> str:
 
 
 Percent = Annotated[int, BeforeValidator(_percent)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Seconds = Annotated[int, BeforeValidator(seconds)]
 Clock = Annotated[str, BeforeValidator(_clock)]
 Zone = Annotated[str, AfterValidator(_zone)]
 

@@ -176,7 +176,7 @@ def composed(ground: Ground) -> Gateway:
         folder,
     )
     gauges = Gauges(store, clock, folder, coverage, system, metrics, ground.office)
-    vitals = Vitals(ground.transport, presence, clock, store, metrics)
+    vitals = Vitals(ground.transport, presence, clock, store, ground.keys, ground.office, metrics)
     return Gateway(ground, desk, views, folder, planner, watch, couriers, presence, gauges, recaller, vitals)
 
 

@@ -19,6 +19,7 @@ from gateway.app.gateway import locked, open_gateway
 from gateway.channel import Clock
 from gateway.cli.serve import CONFIG, DATA, default_config
 from gateway.cli.storing import configured_store, with_store
+from gateway.clock import SystemClock
 from gateway.errors import TongluoError
 from gateway.flow.coverage import Folder
 from gateway.flow.office import TERM, WATCH, Alone, Elected, Office
@@ -26,7 +27,7 @@ from gateway.model.ids import new_id
 from gateway.model.time import rfc3339
 from gateway.ports.desk import Principal, Role
 from gateway.ports.store import BatchRow, StrayRow
-from gateway.settings import QueueSettings, Settings, StoreSettings, read_settings
+from gateway.settings import QueueSettings, Settings, StoreSettings, read_settings, seconds
 from gateway.store import SqlStore, SqlTransaction, StoreKeys
 from gateway.store.connection import is_embedded
 from gateway.telemetry import Metrics, configure_logging
@@ -110,6 +111,7 @@ def keys_create(
     source: str = typer.Option("", help="The source it posts for."),
     role: list[str] = typer.Option([], help="source, author, reviewer, approver, admin, viewer. May be repeated."),
     sandbox: bool = typer.Option(False, help="Whatever it posts has status Test."),
+    expires: str = typer.Option("", help="How long it is good for, e.g. 90d. Default: until it is revoked."),
     config: Path | None = CONFIG,
     data: Path = DATA,
     as_json: bool = JSON,
@@ -122,7 +124,11 @@ def keys_create(
     if source:
         roles |= {Role.SOURCE}
     who = Principal(name, name, roles, source, (), sandbox)
-    id, key = _with_keys(config, data, lambda keys: keys.create(who))
+    try:
+        until = SystemClock().now() + seconds(expires) * 1000 if expires else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    id, key = _with_keys(config, data, lambda keys: keys.create(who, expires_at=until))
     print(json.dumps({"id": id, "key": key}) if as_json else f"{id}\n{key}")
 
 

@@ -42,7 +42,8 @@ def on_the_same_roster(roster: Roster, batches: Sequence[BatchRow], now: Instant
 
 
 def on_a_roster_of_its_own(roster: Roster, addresses: Sequence[str], reached: Sequence[Reached], now: Instant) -> Told:
-    """For a Cancel, whose roster was put together from those of the warnings it ends."""
+    """For a Cancel, whose roster was put together from those of the warnings it ends. (A warning that came into their chain after
+    that has a dispatch of its own: `flow.standing`.)"""
     place = {
         (roster.channels[number], address): ordinal
         for ordinal, (number, address) in enumerate(zip(roster.endpoint_channel.tolist(), addresses, strict=True))
@@ -51,12 +52,13 @@ def on_a_roster_of_its_own(roster: Roster, addresses: Sequence[str], reached: Se
     for each in reached:
         for row in each.batches:
             certain = np.setdiff1d(row.handed, row.doubt(now))
-            told[_places(place, each, row, certain)] = True
+            told[[new for new, _ in _places(place, each, row, certain)]] = True
     for each in reached:
         for row in each.batches:
-            pairs = zip(_places(place, each, row, row.doubt(now)), row.doubt(now).tolist(), strict=True)
             if row.in_flight(now):
-                later[str(row.n)] = [[new, WARNED if told[new] else old] for new, old in pairs]
+                later[str(row.n)] = [
+                    [new, WARNED if told[new] else old] for new, old in _places(place, each, row, row.doubt(now))
+                ]
     told[waited_for(later)] = False
     return Told(told, later)
 
@@ -80,8 +82,12 @@ def arrived(tx: Transaction, dispatch: DispatchRow, now: Instant) -> tuple[Ordin
     return _sorted(warned - set(waited_for(still))), still
 
 
-def _places(place: Mapping[tuple[str, str], int], each: Reached, row: BatchRow, ordinals: Ordinals) -> list[int]:
-    return [place[row.channel, each.addresses[ordinal]] for ordinal in ordinals.tolist()]
+def _places(
+    place: Mapping[tuple[str, str], int], each: Reached, row: BatchRow, ordinals: Ordinals
+) -> list[tuple[int, int]]:
+    """(ordinal in the roster, ordinal in the batch) of those who are in the roster."""
+    found = ((place.get((row.channel, each.addresses[ordinal])), ordinal) for ordinal in ordinals.tolist())
+    return [(new, old) for new, old in found if new is not None]
 
 
 def _sorted(ordinals: Iterable[int]) -> Ordinals:

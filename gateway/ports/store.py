@@ -245,7 +245,7 @@ class Outbox(Protocol):
 
     def begin(self, n: int, owner: str, attempts: int, now: Instant, lease: int) -> bool:
         """Attempt number `attempts` of a waiting batch begins, leased to `owner` until `now + lease`: until it is put back or
-        closed, its outcome is unknown. False = it is over, or in somebody else's hands."""
+        closed, its outcome is unknown. False = it is over, in somebody else's hands, or somebody has tried it so often already."""
         ...
 
     def renew(self, owner: str, numbers: Sequence[int], until: Instant) -> None:
@@ -333,7 +333,7 @@ class Outbox(Protocol):
         ...
 
     def touched(self, roster: int) -> list[BatchRow]:
-        """The batches over a roster of which anything may have been handed over: sent, or in flight."""
+        """The batches of warnings over a roster of which anything may have been handed over: sent, or in flight."""
         ...
 
 

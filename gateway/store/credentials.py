@@ -62,6 +62,13 @@ class SqlCredentials:
         query = update(credential).where(credential.c.id == id, credential.c.ended_at.is_(None))
         return self._connection.execute(query.values(ended_at=now)).rowcount == 1
 
+    def ending(self) -> list[tuple[str, Instant]]:
+        """(name, end) of the keys in force that have an end."""
+        query = select(credential.c.name, credential.c.expires_at).where(
+            credential.c.kind == KEY, credential.c.ended_at.is_(None), credential.c.expires_at.is_not(None)
+        )
+        return [(row.name, row.expires_at) for row in self._connection.execute(query)]
+
     def keys(self) -> Sequence[RowMapping]:
         """All keys, newest first: `id, name, source, roles, sandbox, created_at, ended_at`."""
         query = select(credential).where(credential.c.kind == KEY).order_by(credential.c.created_at.desc())

@@ -60,13 +60,15 @@ class StoreKeys:
         now = self._clock.now()
         await self._store.write(lambda tx: tx.credentials.end(SESSION, token, now))
 
-    async def create(self, who: Principal, secret: str | None = None) -> tuple[str, str]:
-        """A new key for `who`: (id, key). The key is shown once and never kept."""
+    async def create(
+        self, who: Principal, secret: str | None = None, expires_at: Instant | None = None
+    ) -> tuple[str, str]:
+        """A new key for `who`, good until `expires_at` (None = until it is revoked): (id, key). It is shown once, never kept."""
         key, now = secret or f"tl_{secrets.token_urlsafe(32)}", self._clock.now()
 
         def work(tx: SqlTransaction) -> str:
             tx.chronicle.audit("console", "key_created", now, note=who.name)
-            return tx.credentials.add(KEY, key, who, now)
+            return tx.credentials.add(KEY, key, who, now, expires_at)
 
         return await self._store.write(work), key
 
@@ -79,6 +81,10 @@ class StoreKeys:
     async def all(self) -> Sequence[RowMapping]:
         """Every key, newest first, without its secret."""
         return await self._store.read(lambda tx: tx.credentials.keys())
+
+    async def ending(self) -> list[tuple[str, Instant]]:
+        """(name, end) of the keys in force that have an end."""
+        return await self._store.read(lambda tx: tx.credentials.ending())
 
     async def revoke(self, id: str) -> bool:
         """End a key by its id; False if there was none."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, Update, func, insert, select, upd
 from gateway.model.dispatch import Priority, WorkState
 from gateway.model.time import Instant
 from gateway.ports.store import BatchRow, Depth, NewBatch, Ordinals
+from gateway.store.dispatches import OVER
 from gateway.store.tables import batch, dispatch
 
 WAITING = (WorkState.PENDING.value, WorkState.SENDING.value)
@@ -61,7 +62,8 @@ class SqlOutbox:
         return next(iter(self._rows(select(batch).where(batch.c.n == n))), None)
 
     def begin(self, n: int, owner: str, attempts: int, now: Instant, lease: int) -> bool:
-        mine = update(batch).where(batch.c.n == n, batch.c.state.in_(WAITING), _free(owner, now))
+        untried = (batch.c.attempts < attempts) | (batch.c.lease_owner == owner)
+        mine = update(batch).where(batch.c.n == n, batch.c.state.in_(WAITING), _free(owner, now), untried)
         begun = {"attempts": attempts, "state": WorkState.SENDING.value}
         return self._changed(mine.values(**begun, lease_owner=owner, lease_until=now + lease))
 
@@ -193,7 +195,8 @@ class SqlOutbox:
         return [_row(row).whole for row in self._connection.execute(query).mappings()]
 
     def touched(self, roster: int) -> list[BatchRow]:
-        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(dispatch.c.roster == roster)
+        warned = (dispatch.c.roster == roster) & dispatch.c.cause.not_in(OVER)
+        query = select(batch).join(dispatch, dispatch.c.n == batch.c.dispatch).where(warned)
         return [row for row in self._rows(query) if len(row.handed)]
 
     def _mine(self, n: int, owner: str) -> Update:
