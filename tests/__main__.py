@@ -44,6 +44,7 @@ SUITES = (
     Suite("web", ("web",), together=False, options=("-m", "not browser")),
     Suite("e2e", ("e2e",)),
     Suite("docs", ("docs",)),
+    Suite("watching", ("watching",)),
     Suite("packaging", ("packaging",), together=False),
     Suite("browser", ("web",), together=False, options=("-m", "browser")),
     Suite("faults", ("faults",), together=False),
