@@ -69,10 +69,12 @@ class Metrics:
         self.build_info = self._gauge("build_info", "The running version", "version")
         self.build_info.labels(__version__).set(1)
 
-    def know_channel(self, name: str, *, sends: bool = True) -> None:
-        """Initialise the series of a channel, so that a zero is a zero and not an absence; `sends`: those of its worker too."""
-        for gauge in (self.queue_depth, self.channel_stalled, self.channel_oldest_pending, self.dead_letters):
-            gauge.labels(name).set(0)
+    def know_channel(self, name: str, *, sends: bool = True, leads: bool = True) -> None:
+        """Initialise the series of a channel, so that a zero is a zero and not an absence. `sends`: those of its worker too;
+        `leads`: those of the store, which one process of all tells."""
+        if leads:
+            for gauge in (self.queue_depth, self.channel_stalled, self.channel_oldest_pending, self.dead_letters):
+                gauge.labels(name).set(0)
         for counter in (self.unmatched_receipts, self.duplicates):
             counter.labels(name).inc(0)
         self.delivery.add(name, np.zeros(0))

@@ -23,7 +23,7 @@ NO_TESTS = 5
 MISSING = "not installed"
 """A skip that says so lacks a program; any other skip lacks a privilege or does not apply."""
 
-BEYOND = ("node.js",)
+BEYOND = ("node.js", "kubectl")
 """Programs that Debian's packages do not bring whole: their tests are a bonus where somebody has them."""
 
 
@@ -45,7 +45,9 @@ SUITES = (
     Suite("e2e", ("e2e",)),
     Suite("docs", ("docs",)),
     Suite("watching", ("watching",)),
+    Suite("deploy", ("deploy",), together=False),
     Suite("packaging", ("packaging",), together=False),
+    Suite("servers", ("servers",)),
     Suite("browser", ("web",), together=False, options=("-m", "browser")),
     Suite("faults", ("faults",), together=False),
 )

@@ -136,7 +136,7 @@ def composed(ground: Ground) -> Gateway:
     settings, store, clock, metrics, log = ground.settings, ground.store, ground.clock, ground.metrics, ground.log
     couriers = _couriers(ground) if Duty.DELIVER in ground.duties else {}
     for name in ground.switchboard.channels:
-        metrics.know_channel(name, sends=name in couriers)
+        metrics.know_channel(name, sends=name in couriers, leads=ground.office.held)
     folder = Folder(store, clock, ground.office, metrics, log, unmatched_for=settings.retention.unmatched * 1000)
     store.committed = folder.appended
     planner = Planner(store, ground.transport.queue, clock, ground.world, ground.owner, log)

@@ -19,6 +19,7 @@ from gateway.errors import ConfigError
 from gateway.model.directory import DirectoryColumns, columns
 from gateway.model.region import DirectoryRow, NamedArea
 from gateway.model.time import moment
+from gateway.ports.store import Turn
 from gateway.reference.areas import read_areas
 from gateway.reference.directory import read_directory
 from gateway.reference.regions import read_regions
@@ -69,15 +70,15 @@ async def import_file(
     now = clock.now()
     if kind == "regions":
         regions = (await asyncio.to_thread(read_regions, path, None, known)).sound()
-        await store.write(lambda tx: tx.directory.replace_regions(name, regions, digest, now))
+        await store.write(lambda tx: tx.directory.replace_regions(name, regions, digest, now), turn=Turn.REFERENCE)
         count = len(regions)
     elif kind == "areas":
         areas = (await asyncio.to_thread(read_areas, path, None, tree)).sound()
-        await store.write(lambda tx: tx.directory.replace_areas(name, areas, digest, now))
+        await store.write(lambda tx: tx.directory.replace_areas(name, areas, digest, now), turn=Turn.REFERENCE)
         count = len(areas)
     else:
         rows = (await asyncio.to_thread(read_directory, path, None, tree)).sound()
-        await store.write(lambda tx: tx.directory.replace_endpoints(name, rows, digest, now))
+        await store.write(lambda tx: tx.directory.replace_endpoints(name, rows, digest, now), turn=Turn.REFERENCE)
         count = len(rows)
     log.info("reference_imported", kind=kind, file=name, rows=count)
     return count

@@ -16,6 +16,7 @@ import typer
 from gateway.app import ADMIN
 from gateway.app.channels import configured
 from gateway.app.gateway import locked, open_gateway
+from gateway.app.reach import queue_answers, store_answers
 from gateway.channel import Clock
 from gateway.cli.serve import CONFIG, DATA, default_config
 from gateway.cli.storing import configured_store, with_store
@@ -81,8 +82,22 @@ def check(config: Path | None = CONFIG) -> None:
                 return all([await _probed(name, courier.channel) for name, courier in gateway.couriers.items()])
 
     print(f"✓ {path or 'defaults'}: 配置可用 configuration fits")
-    if not asyncio.run(probe()):
+    shared = asyncio.run(_shared_parts(read_settings(path)))
+    if not (asyncio.run(probe()) and shared):
         raise typer.Exit(1)
+
+
+async def _shared_parts(settings: Settings) -> bool:
+    """Whether the store and the broker that several processes share answer; nothing is changed in them."""
+    well = True
+    for name, embedded, answers in (
+        ("store", settings.store.embedded, store_answers),
+        ("queue", settings.queue.embedded, queue_answers),
+    ):
+        fault = "" if embedded else await answers(settings)
+        print(f"✕ {name}: {fault}" if fault else f"✓ {name}")
+        well = well and not fault
+    return well
 
 
 def _probing(settings: Settings) -> Settings:

@@ -13,21 +13,21 @@ import typer
 
 from gateway.app.gateway import locked
 from gateway.app.reference import import_file
-from gateway.clock import SystemClock
+from gateway.cli.serve import CONFIG, DATA
+from gateway.cli.storing import with_store
 from gateway.errors import TongluoError
 from gateway.reference.areas import read_areas, write_areas
 from gateway.reference.directory import read_directory, write_directory
 from gateway.reference.regions import read_regions, write_regions
 from gateway.reference.tables import Loaded
 from gateway.rules.tree import Tree
-from gateway.store import SqlStore, SqlTransaction, migrate
+from gateway.store import SqlStore, SqlTransaction
 
 WRITERS: dict[str, Callable[[Any], Iterable[str]]] = {
     "regions": write_regions,
     "areas": write_areas,
     "directory": write_directory,
 }
-DATA = typer.Option(Path("var"), "--data", help="Data folder.")
 MAPPING = typer.Option(
     [], "--heading", help="A heading of your own: NAME=column, e.g. 手机号=address. May be repeated."
 )
@@ -81,12 +81,13 @@ def _check(kind: str) -> Callable[..., None]:
 def _import(kind: str) -> Callable[..., None]:
     def bring(
         file: Path = typer.Argument(help=".csv (UTF-8, BOM, GB18030) or .xlsx"),
+        config: Path | None = CONFIG,
         data: Path = DATA,
         yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     ) -> None:
         """Replace the rows that this file brought before; shows the difference first. Stop the gateway for it."""
 
-        async def work(store: SqlStore) -> None:
+        async def work(store: SqlStore, clock: Clock) -> None:
             before = await store.read(lambda tx: rows_of(tx, kind))
             tree = Tree(await store.read(lambda tx: tx.directory.regions()))
             after = read(kind, file, None, None if kind == "regions" else tree).sound()
@@ -94,10 +95,11 @@ def _import(kind: str) -> Callable[..., None]:
             print(f"新增 added {added}, 变更 changed {changed}, 文件共 rows {len(after)}")
             if not yes and not typer.confirm("导入 import?"):
                 raise TongluoError("没有改动 / nothing was changed")
-            await import_file(store, kind, file, SystemClock(), structlog.get_logger("import"))
+            await import_file(store, kind, file, clock, structlog.get_logger("import"))
             print("已导入 imported")
 
-        asyncio.run(_with_store(data, work))
+        with locked(data):
+            with_store(config, data, work)
 
     return bring
 
@@ -105,16 +107,18 @@ def _import(kind: str) -> Callable[..., None]:
 def _export(kind: str) -> Callable[..., None]:
     def export(
         file: Path = typer.Argument(help="Where to write the CSV (UTF-8 with BOM)."),
+        config: Path | None = CONFIG,
         data: Path = DATA,
     ) -> None:
         """Write what is in force as CSV; `import` reads it back unchanged."""
 
-        async def work(store: SqlStore) -> None:
+        async def work(store: SqlStore, clock: Clock) -> None:
             rows = await store.read(lambda tx: rows_of(tx, kind))
             await asyncio.to_thread(file.write_text, "".join(WRITERS[kind](rows)), encoding="utf-8", newline="")
             print(f"{len(rows)} 行 rows -> {file}")
 
-        asyncio.run(_with_store(data, work))
+        with locked(data):
+            with_store(config, data, work)
 
     return export
 
@@ -138,14 +142,3 @@ def _mapping(headings: Sequence[str]) -> dict[str, str] | None:
     if any(not sign for _, sign, _ in pairs):
         raise typer.BadParameter("write --heading as NAME=column")
     return {name: column for name, _, column in pairs} or None
-
-
-async def _with_store(data: Path, work: Callable[[SqlStore], Any]) -> None:
-    with locked(data):
-        url = f"sqlite:///{data / 'tongluo.db'}"
-        migrate(url)
-        store = SqlStore(url, SystemClock())
-        try:
-            await work(store)
-        finally:
-            await store.aclose()

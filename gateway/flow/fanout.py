@@ -121,7 +121,7 @@ class Planner:
             if dispatch.planned_to == STRAGGLING:
                 await self._tell_stragglers(dispatch)
             else:
-                if dispatch.n not in self._plans:
+                if not self._is_up_to_date(dispatch):
                     async with self._keeping(dispatch.n):
                         self._plans[dispatch.n] = await self._prepare(dispatch)
                 await self._write_some(self._plans[dispatch.n])
@@ -133,6 +133,11 @@ class Planner:
             self._log.exception("planning_failed", dispatch=dispatch.id)
             await self._store.write(lambda tx: tx.dispatches.postpone(dispatch.n, now + LEASE))
         return True
+
+    def _is_up_to_date(self, dispatch: DispatchRow) -> bool:
+        """Whether we know where to go on. While we had lost it, another may have planned on."""
+        plan = self._plans.get(dispatch.n)
+        return plan is not None and plan.done == dispatch.planned_to
 
     @asynccontextmanager
     async def _keeping(self, n: int) -> AsyncIterator[None]:

@@ -43,8 +43,8 @@ class Pulse:
         return waiting_since is not None and now - max(self.progress, waiting_since) >= STALLED_AFTER
 
     def silent(self, now: Instant) -> bool:
-        """50 hand-overs in five minutes and no receipt for 30 s (docs/architecture.md, words)."""
-        lately = [(at, count) for at, count in self.handed if at > now - SILENT_WINDOW]
-        if sum(count for _, count in lately) < SILENT_HANDOVERS:
+        """50 hand-overs in five minutes since it last gave a receipt, the first of them 30 s ago (docs/architecture.md, words)."""
+        unanswered = [(at, count) for at, count in self.handed if at > max(self.heard_at, now - SILENT_WINDOW)]
+        if sum(count for _, count in unanswered) < SILENT_HANDOVERS:
             return False
-        return now - max(self.heard_at, lately[0][0]) >= STALLED_AFTER
+        return now - unanswered[0][0] >= STALLED_AFTER

@@ -94,13 +94,8 @@ class Watch:
         """Another process leads now: the figures of the store are its to tell."""
         self._metrics.outbox_pending.set(0)
         self._metrics.outbox_oldest_age.set(0)
-        for name in self._channels:
-            for gauge in (
-                self._metrics.queue_depth,
-                self._metrics.channel_oldest_pending,
-                self._metrics.channel_stalled,
-            ):
-                gauge.labels(name).set(0)
+        for gauge in (self._metrics.queue_depth, self._metrics.channel_oldest_pending, self._metrics.channel_stalled):
+            gauge.clear()
 
 
 def expire(tx: Transaction, now: Instant) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -71,7 +72,7 @@ def _postgres(url: URL, *, readonly: bool) -> Engine:
         "default_transaction_read_only": "on" if readonly else "off",
         "jit": "off",
     }
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_size=READERS if readonly else 1,
@@ -87,6 +88,15 @@ def _postgres(url: URL, *, readonly: bool) -> Engine:
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
     )
+
+    def wait_for_the_disk(connection: Any, _record: object) -> None:
+        """What we call stored is on disk, however hasty the server is by default (one that waits for more stays so)."""
+        if connection.execute("SHOW synchronous_commit").fetchone()[0] == "off":
+            connection.execute("SET synchronous_commit = on")
+        connection.commit()
+
+    event.listen(engine, "connect", wait_for_the_disk)
+    return engine
 
 
 def _sqlite(url: URL, readonly: bool) -> Engine:

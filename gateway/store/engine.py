@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +38,9 @@ GROUP = 256
 
 RACES = 5
 """How often a group that lost a race is run again."""
+
+AGAIN = 0.05
+"""Seconds until then at most, the first time."""
 
 OWN_FAULT = (IntegrityError, DataError, ProgrammingError)
 """Errors of the database that one work brings upon itself; any other ends the whole group."""
@@ -151,6 +156,7 @@ class SqlStore:
                 self._channel_numbers.clear()
                 if not lost_race(error) or race == RACES:
                     raise
+                time.sleep(random.uniform(0, AGAIN * (race + 1)))
 
     def _run(self, connection: Connection, group: list[Job]) -> None:
         for turn in sorted({job.turn for job in group if job.turn is not None}):

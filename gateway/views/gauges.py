@@ -9,8 +9,9 @@ from gateway.channel import Clock
 from gateway.errors import Unstorable
 from gateway.flow.coverage import Folder
 from gateway.flow.office import Office
-from gateway.model.alert import AlertState, Grade
+from gateway.model.alert import AlertState, Grade, Status
 from gateway.model.time import Instant
+from gateway.ports.desk import Json
 from gateway.ports.store import AlertRow, Store
 from gateway.telemetry import Metrics
 from gateway.views.coverage import CoverageViews
@@ -77,24 +78,30 @@ class Gauges:
             gauge.clear()
 
     async def _tell_live(self, live: list[AlertRow]) -> None:
+        """The figures are gathered first and told at once: a scrape in between sees the old ones or the new ones, never half.
+        Goals are told of real warnings alone: a drill that falls short wakes nobody."""
+        counties = {row.n: await self._counties(row) for row in live}
         metrics = self._metrics
         for gauge in (metrics.alert_info, metrics.coverage, metrics.coverage_goal):
             gauge.clear()
-        series = 0
+        left = MOST_SERIES // len(BOUNDS)
         for row in live:
             metrics.alert_info.labels(row.id, Grade(row.grade).label, row.event_code, row.source).set(1)
-            account = await self._folder.account(row.n)
-            if account is None:
-                continue
-            counties = sorted(self._coverage.counties(row, account), key=lambda county: -(county["gap_people"] or 0))
-            for county in counties:
-                if county["target"] is None or series + len(BOUNDS) > MOST_SERIES:
-                    continue
-                series += len(BOUNDS)
+            for county in counties[row.n][:left]:
+                left -= 1
                 for bound in BOUNDS:
                     metrics.coverage.labels(row.id, county["id"], bound).set(county[bound])
-                metrics.coverage_goal.labels(row.id, county["id"]).set(county["goal_bp"] / 10_000)
+                if row.status == Status.ACTUAL:
+                    metrics.coverage_goal.labels(row.id, county["id"]).set(county["goal_bp"] / 10_000)
+        for row in live:
             await self._tell_goal(row)
+
+    async def _counties(self, row: AlertRow) -> list[Json]:
+        """The counties of an alert whose coverage is known, the worst gaps first."""
+        account = await self._folder.account(row.n)
+        found = self._coverage.counties(row, account) if account else []
+        known = (county for county in found if county["target"] is not None)
+        return sorted(known, key=lambda county: -(county["gap_people"] or 0))
 
     async def _tell_goal(self, row: AlertRow) -> None:
         """The time to the goal of the whole target, once it is met by receipts."""

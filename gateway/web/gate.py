@@ -32,7 +32,8 @@ POLICY = "; ".join(
 PROGRAMS = ("/api/", "/callbacks/", "/healthz", "/readyz", "/metrics", "/static/")
 """Addresses whose readers are programs."""
 
-_ANY_HOST = frozenset({"/healthz", "/readyz"})
+_ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for by address, as orchestrators and Prometheus do."""
 
 
 @web.middleware

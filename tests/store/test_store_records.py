@@ -104,12 +104,19 @@ async def test_a_snapshot_replaces_the_one_before(store_url: str) -> None:
 
 
 async def test_events_are_read_on_from_the_last_one_seen(store_url: str) -> None:
-    def work(tx: SqlTransaction) -> list[int]:
-        return [tx.chronicle.tell("alert", {"n": n}, NOW + n, alert) for n, alert in enumerate((1, 2, 1, 1))]
+    def work(tx: SqlTransaction) -> None:
+        for n, alert in enumerate((1, 2, 1, 1)):
+            tx.chronicle.tell("alert", {"n": n}, NOW + n, alert)
 
     async with opened(store_url) as store:
-        ids = await store.write(work)
-        assert ids == sorted(ids)
+        assert await store.read(lambda tx: tx.chronicle.last_event()) == 0
+        await store.write(work)
+        everything = await store.read(lambda tx: tx.chronicle.told(0, 0, 10))
+        assert [(alert, at, name, payload) for _, alert, at, name, payload in everything] == [
+            (alert, NOW + n, "alert", {"n": n}) for n, alert in enumerate((1, 2, 1, 1))
+        ]
+        ids = [id for id, *_ in everything]
+        assert ids == sorted(set(ids))
         told = await store.read(lambda tx: tx.chronicle.told(1, ids[0], 10))
         assert [(id, payload) for id, _, _, _, payload in told] == [(ids[2], {"n": 2}), (ids[3], {"n": 3})]
         assert [row[0] for row in await store.read(lambda tx: tx.chronicle.told(0, 0, 3))] == ids[:3]
