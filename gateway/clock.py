@@ -30,6 +30,7 @@ class SystemClock:
         self._ahead = _wall() - uptime()
         self._synced = False
         self._stepped: tuple[Instant, int] | None = None
+        self._latest: Instant = 0
 
     @property
     def skew(self) -> int:
@@ -44,7 +45,11 @@ class SystemClock:
         up = uptime()
         if not self._synced:
             self._follow(_wall() - up, up)
-        return up + self._ahead
+        at = up + self._ahead
+        if self._latest - STEP < at < self._latest:
+            at = self._latest  # set right by a little: it stands still for so long, and nothing ends before it began
+        self._latest = at
+        return at
 
     async def until(self, at: Instant) -> None:
         while (left := at - self.now()) > 0:
@@ -52,11 +57,12 @@ class SystemClock:
 
     def _follow(self, ahead: int, up: Instant) -> None:
         """Go along with a wall clock that is steady, and with one that has stepped once it has been steady for long."""
+        stepped = self._stepped  # the store's writer asks for the time, too
         if abs(ahead - self._ahead) < STEP:
             self._ahead, self._stepped = ahead, None
-        elif self._stepped is None or abs(ahead - self._stepped[1]) >= STEP:
+        elif stepped is None or abs(ahead - stepped[1]) >= STEP:
             self._stepped = (up, ahead)
-        elif up - self._stepped[0] >= STEADY:
+        elif up - stepped[0] >= STEADY:
             self._ahead, self._stepped = ahead, None
 
 

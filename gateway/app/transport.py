@@ -92,16 +92,13 @@ def with_password(url: str, file: str) -> str:
         return url
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(
-        parts._replace(netloc=f"{quote(parts.username or 'guest')}:{quote(secret(file), safe='')}@{place}")
-    )
+    return urlunsplit(parts._replace(netloc=f"{parts.username or 'guest'}:{quote(secret(file), safe='')}@{place}"))
 
 
 def secret(file: str) -> str:
     """The first line of a secret's file. Raises ConfigError."""
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(
-            file, f"the secret cannot be read: {error.strerror}.", "Correct its name or its mode."
-        ) from error
+        return Path(file).expanduser().read_text(encoding="utf-8").strip().partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(file, f"the secret cannot be read: {why}.", "Correct its name or its mode.") from error

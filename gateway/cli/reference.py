@@ -13,6 +13,7 @@ import typer
 
 from gateway.app.gateway import locked
 from gateway.app.reference import import_file
+from gateway.channel import Clock
 from gateway.cli.serve import CONFIG, DATA
 from gateway.cli.storing import with_store
 from gateway.errors import TongluoError

@@ -25,6 +25,9 @@ from gateway.testing.clock import ManualClock
 
 LOG = structlog.get_logger("checker")
 
+REBUILT = 40
+"""Alerts whose journal is folded anew: each costs a reading of the journal."""
+
 
 class Got(NamedTuple):
     """One message at the far side."""
@@ -106,6 +109,13 @@ async def examine(store: SqlStore, evidence: Evidence) -> Verdict:
     answered = {id for ids in evidence.acked.values() for id in ids}
     claimed = {key for key, level in ledger.items() if level >= Level.ACCEPTED}
     proven = {key for key, level in ledger.items() if level >= Level.DELIVERED}
+    import os
+    if "FAULT_DEBUG" in os.environ:
+        bad = evidence.acknowledged - proven
+        for key in list(bad)[:12]:
+            print("UNDER", key, ledger.get(key), times[key], kept.attempts[key], key in kept.excused, flush=True)
+        levels = Counter(ledger.get(key) for key in bad); print(levels, sum(key in kept.excused for key in bad), flush=True)
+        print("by alert cancelled", Counter(next((row.identifier in evidence.cancelled, row.identifier[0], row.state) for id,row in kept.alerts.items() if key.split(".")[0] in kept.dispatches.get(id, ())) for key in bad if any(key.split(".")[0] in d for d in kept.dispatches.values())), flush=True)
     return Verdict(
         unstored=len(answered - kept.alerts.keys()),
         lost=sum(_lost(kept, evidence, id, by_alert.get(id, set())) for id in answered & kept.alerts.keys()),
@@ -194,13 +204,14 @@ async def _ledger(store: SqlStore, kept: Kept) -> tuple[dict[str, int], int]:
     await folder.catch_up()
     levels: dict[str, int] = {}
     unfolded = 0
+    sample = {id for place, id in enumerate(kept.alerts) if place % max(1, len(kept.alerts) // REBUILT) == 0}
     for id, row in kept.alerts.items():
         account = await folder.account(row.n)
         if account is None:
             continue
-        times = account.book.times.copy()
-        await folder.rebuild(row.n)
-        unfolded += not np.array_equal(times, account.book.times)
+        if id in sample:
+            rebuilt = await folder.book_as_known(row.n, None)
+            unfolded += rebuilt is None or not np.array_equal(rebuilt.times, account.book.times)
         for dispatch in kept.dispatches[id]:
             for ordinal, at in enumerate(times.T):
                 level = max((level for level in range(1, len(Level)) if at[level] < NEVER), default=0)
@@ -208,6 +219,6 @@ async def _ledger(store: SqlStore, kept: Kept) -> tuple[dict[str, int], int]:
     return levels, unfolded
 
 
-def rule_of_three(kills: int) -> str:
+def _old_rule_of_three(kills: int) -> str:
     """What none in so many kills shows, at 95 %."""
     return f"0 losses in {kills} kills shows fewer than {300 / kills:.1f} % per kill (95 %)"

@@ -12,7 +12,7 @@ import numpy as np
 from store_kit import LATER, NOW, keep, new_batch, open_dispatch, opened
 
 from gateway.model.dispatch import Priority, WorkState
-from gateway.ports.store import BatchRow
+from gateway.ports.store import BatchRow, Turn
 from gateway.queue.embedded import EmbeddedQueue
 from gateway.store import SqlStore, SqlTransaction
 from gateway.testing.clock import ManualClock
@@ -23,14 +23,14 @@ class Desk:
 
     def __init__(self, store: SqlStore, clock: ManualClock) -> None:
         self.store, self.clock, self.reads = store, clock, 0
-        self.queue = EmbeddedQueue(self, clock)
+        self.queue = EmbeddedQueue(self, clock, "me")
 
     async def read(self, work: Callable[[SqlTransaction], Any]) -> Any:
         self.reads += 1
         return await self.store.read(work)
 
-    async def write(self, work: Callable[[SqlTransaction], Any]) -> Any:
-        return await self.store.write(work)
+    async def write(self, work: Callable[[SqlTransaction], Any], *, turn: Turn | None = None) -> Any:
+        return await self.store.write(work, turn=turn)
 
     async def add(self, *firsts: int, **changes: Any) -> None:
         """Batches of one endpoint each, known to the queue."""
@@ -91,7 +91,7 @@ async def test_sleeps_until_work_is_told_or_due(tmp_path: Path) -> None:
         assert it.reads == asleep_at, "nobody looks again and again"
         await it.add(1)
         row = await asyncio.wait_for(hand, 5)
-        await it.write(lambda tx: tx.outbox.put_back(row.n, NOW + 5000, 1, row.ordinals, "timeout"))
+        await it.write(lambda tx: tx.outbox.put_back(row.n, "me", NOW + 5000, 1, row.ordinals, "timeout"))
         it.queue.done(row)
         hand = await it.waiting()
         it.clock.forward(5)
@@ -118,7 +118,7 @@ async def test_a_batch_laid_down_while_another_hand_looks_is_not_taken_as_it_was
     async with desk(tmp_path) as it:
         await it.add(0)
         row = await it.take()
-        await it.write(lambda tx: tx.outbox.started(row.n, 1))
+        await it.write(lambda tx: tx.outbox.begin(row.n, "me", 1, NOW, 1000))
         real, looked, go_on = it.store.read, asyncio.Event(), asyncio.Event()
 
         async def slow(work: Callable[[SqlTransaction], Any]) -> Any:
@@ -131,7 +131,7 @@ async def test_a_batch_laid_down_while_another_hand_looks_is_not_taken_as_it_was
         hand = asyncio.create_task(it.queue.take("sms"))
         await looked.wait()
         left = np.empty(0, np.int32)
-        await it.write(lambda tx: tx.outbox.put_back(row.n, NOW + 1, 1, left, "unavailable"))
+        await it.write(lambda tx: tx.outbox.put_back(row.n, "me", NOW + 1, 1, left, "unavailable"))
         it.queue.done(row)
         go_on.set()
         it.clock.forward(1)
@@ -151,8 +151,8 @@ async def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path) -> N
     async with desk(tmp_path) as it:
         await it.add(1, 2)
         row = await it.take()
-        await it.write(lambda tx: tx.outbox.started(row.n, 1))
-        it.queue = EmbeddedQueue(it, it.clock)
+        await it.write(lambda tx: tx.outbox.begin(row.n, "me", 1, NOW, 1000))
+        it.queue = EmbeddedQueue(it, it.clock, "me")
         assert [(r.first, r.state) for r in (await it.take(), await it.take())] == [
             (1, WorkState.SENDING),
             (2, WorkState.PENDING),

@@ -355,7 +355,7 @@ async def test_whom_a_send_under_way_reaches_is_in_doubt_until_it_ends_or_its_pr
         n = begun(tx)[2].n
 
         def doubt(now: int) -> list[int]:
-            return tx.outbox.get(n).doubt(now).tolist()
+            return [int(ordinal) for ordinal in tx.outbox.get(n).doubt(now)]
 
         assert doubt(NOW) == [0, 1, 2, 3]
         assert tx.outbox.advance(n, "one", LEFT)
