@@ -291,6 +291,12 @@ class RenderingSettings(Section):
     signature: str = Field("", description="Sender's signature in SMS, e.g. 清原县气象台; empty = none.")
 
 
+class CanarySettings(Section):
+    """`canary:` self-tests through every channel to its `sink`."""
+
+    every: Seconds = Field(60, description="Time between two self-tests, e.g. 60s; 0 = none.")
+
+
 class SpeechSettings(Section):
     """`speech:` the voice of audible channels."""
 
@@ -339,6 +345,9 @@ class Settings(Section):
     )
     rendering: RenderingSettings = Field(default_factory=RenderingSettings, description="How words are made.")
     speech: SpeechSettings = Field(default_factory=SpeechSettings, description="The voice of audible channels.")
+    canary: CanarySettings = Field(
+        default_factory=CanarySettings, description="Self-tests through every channel to its sink."
+    )
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="How long things are kept.")
     sample_data: bool = Field(False, description="Every page bears 示例数据: what is shown is made up.")
 

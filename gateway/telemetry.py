@@ -47,6 +47,9 @@ class Metrics:
         self.channel_last_progress = self._gauge(
             "channel_last_progress_timestamp_seconds", "When the channel last handed something over", "channel"
         )
+        self.canary_last_success = self._gauge(
+            "canary_last_success_timestamp_seconds", "When the sink last took a self-test", "channel"
+        )
         self.dead_letters = self._gauge("dead_letters", "Batches given up and kept", "channel")
         self.unmatched_receipts = self._counter("unmatched_receipts", "Receipts whose id we do not know", "channel")
         self.duplicates = self._counter(

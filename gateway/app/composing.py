@@ -23,6 +23,7 @@ from gateway.app.transport import Transport
 from gateway.app.vitals import Vitals
 from gateway.app.world import ADMIN_SOURCE
 from gateway.errors import Unstorable
+from gateway.flow.canary import VIA, Canary
 from gateway.flow.coverage import Folder
 from gateway.flow.delivery import Courier
 from gateway.flow.fanout import Planner
@@ -260,12 +261,24 @@ def _steps(gateway: Gateway) -> dict[str, Callable[[], Awaitable[None]]]:
         steps["recaller"] = gateway.recaller.run
     if Duty.WATCH in ground.duties:
         steps["gauges"] = gateway.gauges.run
+        if ground.settings.canary.every and any(profile.sink for profile in ground.world.channels):
+            steps["canary"] = _canary(gateway).run
         steps |= ground.transport.watched(ground.office)
         if not ground.settings.store.embedded:
             steps["months"] = partial(_make_months, ground)
     if gateway.folds:
         steps["watch"] = gateway.watch.run
     return steps
+
+
+def _canary(gateway: Gateway) -> Canary:
+    ground = gateway.ground
+
+    async def post(raw: bytes) -> str:
+        return (await gateway.desk.accept(raw, ADMIN, via=VIA)).id
+
+    every = ground.settings.canary.every * 1000
+    return Canary(ground.store, ground.clock, ground.office, gateway.folder, ground.metrics, post, every)
 
 
 def _last_steps(gateway: Gateway) -> dict[str, Callable[[], Awaitable[None]]]:

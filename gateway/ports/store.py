@@ -109,7 +109,7 @@ class Alerts(Protocol):
         ...
 
     def page(self, filters: Mapping[str, Any], before: int | None, limit: int) -> list[AlertRow]:
-        """Alerts newest first, below number `before`. Filters: states, identifier, sender, sent, since,
+        """Alerts newest first, below number `before`; canaries are left out. Filters: states, identifier, sender, sent, since,
         region (a code) with holders (the codes of the regions that hold it)."""
         ...
 
@@ -124,6 +124,10 @@ class Alerts(Protocol):
         ...
 
     def attach(self, n: int, name: str, content: bytes) -> None: ...
+    def forget(self, via: str, before: Instant) -> int:
+        """Strike out alerts that came in by `via` before then, with everything that was made of them but the journal; how many."""
+        ...
+
     def released(self) -> list[AlertRow]:
         """Alerts in state released."""
         ...

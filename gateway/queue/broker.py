@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import uniform
 from typing import TypeVar
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from aio_pika.connection import Connection, make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.common import FieldTable
@@ -93,14 +93,30 @@ class Topology:
             await (await amqp.get_queue(self.queue(route), ensure=False)).bind(self.prefix, route)
         return otherwise
 
-    async def ready(self, connection: AbstractConnection, route: str) -> int | None:
-        """How many messages stand ready in the queue of a route; None if there is no such queue."""
+    async def counts(self, connection: AbstractConnection, route: str) -> tuple[int, int] | None:
+        """How many messages stand ready in the queue of a route, and how many consumers it has; None without a queue."""
         async with _brief_channel(connection) as amqp:
             try:
-                queue = await amqp.declare_queue(self.queue(route), passive=True)
+                found = (await amqp.declare_queue(self.queue(route), passive=True)).declaration_result
             except ChannelNotFoundEntity:
                 return None
-            return queue.declaration_result.message_count or 0
+            return found.message_count or 0, found.consumer_count or 0
+
+    async def try_consumer(self, connection: AbstractConnection, route: str) -> None:
+        """Consume the queue of a route for a moment. Returns if it can be done; a sick queue never answers."""
+
+        async def ignore(_message: AbstractIncomingMessage) -> None:
+            """It goes back when the channel closes."""
+
+        async with _brief_channel(connection) as amqp:
+            await amqp.set_qos(prefetch_count=1)
+            await (await amqp.get_queue(self.queue(route), ensure=False)).consume(ignore)
+
+    async def renew(self, connection: AbstractConnection, route: str) -> None:
+        """Delete the queue of a route and make it anew. The broker takes five seconds to delete a sick one."""
+        async with _brief_channel(connection) as amqp:
+            await amqp.queue_delete(self.queue(route))
+        await self.work_queue(connection, route)
 
     async def probe_queue(self, amqp: AbstractChannel) -> None:
         """A queue of the same kind as the others, so that it shares their fate; it keeps one message."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from aio_pika.abc import AbstractIncomingMessage
 
+from gateway.model.dispatch import Priority
 from gateway.queue.notes import Note
 
 
@@ -78,14 +79,17 @@ class Pile:
             heapq.heapify(self._ranks)
         return held
 
-    def forget(self) -> None:
-        """The connection that brought them is gone, and what waits will come again by another."""
-        self._held = {batch: held for batch, held in self._held.items() if held.in_hand}
-        self._ranks.clear()
+    def forget(self, priority: Priority) -> None:
+        """The subscription that brought those of a class is gone, and what waits will come again by another."""
+        gone = [n for n, held in self._held.items() if held.note.priority is priority and not held.in_hand]
+        for batch in gone:
+            del self._held[batch]
+        self._ranks = [rank for rank in self._ranks if rank[-1] in self._held]
+        heapq.heapify(self._ranks)
 
-    def since(self, before: float) -> list[Held]:
-        """Those that have been here since before then."""
-        return [held for held in self._held.values() if held.since < before]
+    def since(self, before: float, priority: Priority) -> list[Held]:
+        """Those of a class that have been here since before then."""
+        return [held for held in self._held.values() if held.since < before and held.note.priority is priority]
 
     def _push(self, held: Held) -> None:
         heapq.heappush(self._ranks, held.rank)

@@ -5,6 +5,7 @@ The relay opens a press for each connection and asks it for the fate of every le
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -18,14 +19,19 @@ from structlog.stdlib import BoundLogger
 from gateway.queue.broker import DEADLINE, Topology, give_up, within
 
 
+SHUNNED = 15.0
+"""Seconds that nothing is published to a queue that confirmed nothing, so that the others are not held up by it."""
+
+
 class Fate(Enum):
     """What became of a letter: the broker has it safe; no queue takes it; unknown, as the connection broke; unknown,
-    as the broker let the deadline pass."""
+    as the broker let the deadline pass; not published, as its queue confirmed nothing a moment ago."""
 
     CONFIRMED = "confirmed"
     RETURNED = "returned"
     UNKNOWN = "unknown"
     LATE = "late"
+    SHUNNED = "shunned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Press:
     ) -> None:
         self._connection, self._exchange, self._topology, self._log = connection, exchange, topology, log
         self._routes: set[str] = set()
+        self._shunned: dict[str, float] = {}
 
     @classmethod
     async def opened(cls, connection: AbstractConnection, topology: Topology, log: BoundLogger) -> Press:
@@ -69,19 +76,35 @@ class Press:
         return cls(connection, await within(DEADLINE, prepare()), topology, log)
 
     async def send(self, letters: Sequence[Letter]) -> list[Fate]:
-        """Publish all of them at once; returns their fates in order within `DEADLINE` seconds. Raises BROKEN if a
-        queue cannot be declared; then nothing was published."""
-        await within(DEADLINE, self._prepare({letter.route for letter in letters}))
+        """Publish all of them at once; returns their fates in order, within twice `DEADLINE`. Raises BROKEN if a queue
+        cannot be declared; then nothing was published."""
+        now = asyncio.get_running_loop().time()
+        self._shunned = {route: until for route, until in self._shunned.items() if until > now}
+        going = [letter for letter in letters if letter.route not in self._shunned]
+        await within(DEADLINE, self._prepare({letter.route for letter in going}))
+        fates = dict(zip((letter.id for letter in going), await self._fates(going), strict=True))
+        by_route: dict[str, set[Fate]] = defaultdict(set)
+        for letter in going:
+            by_route[letter.route].add(fates[letter.id])
+        self._routes -= {route for route, met in by_route.items() if Fate.RETURNED in met}
+        self._shunned |= {route: now + SHUNNED for route, met in by_route.items() if met == {Fate.LATE}}
+        return [fates.get(letter.id, Fate.SHUNNED) for letter in letters]
+
+    def pardon(self) -> None:
+        """It was the broker that confirmed nothing, not this queue or that."""
+        self._shunned.clear()
+
+    async def _fates(self, letters: Sequence[Letter]) -> list[Fate]:
+        if not letters:
+            return []
         sends = [asyncio.ensure_future(self.publish(letter)) for letter in letters]
         try:
             await asyncio.wait(sends, timeout=DEADLINE)
         finally:
-            late = [send for send in sends if not send.done()]
+            late = {send for send in sends if not send.done()}
             for send in sends:
                 give_up(send)
-        fates = [Fate.LATE if send in late else _fate(send) for send in sends]
-        self._routes -= {letter.route for letter, fate in zip(letters, fates, strict=True) if fate is Fate.RETURNED}
-        return fates
+        return [Fate.LATE if send in late else _fate(send) for send in sends]
 
     async def probe(self) -> None:
         """Publish a probe and wait for its confirm, however long that takes. Raises BROKEN."""

@@ -143,41 +143,45 @@ class RabbitQueue:
         task.add_done_callback(self._replies.discard)
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        """Consume every channel that is taken from, each on an AMQP channel of its own."""
+        """Consume every channel that is taken from, each class on an AMQP channel of its own."""
         served: set[str] = set()
         async with asyncio.TaskGroup() as group:
             while True:
                 self._more.clear()
                 for channel in self._piles.keys() - served:
-                    group.create_task(self._kept_consuming(connection, channel))
+                    for priority in Priority:
+                        group.create_task(self._kept_consuming(connection, channel, priority))
                     served.add(channel)
                 await self._more.wait()
 
-    async def _kept_consuming(self, connection: AbstractConnection, channel: str) -> None:
-        """A fault of one channel's queues does not touch the others."""
+    async def _kept_consuming(self, connection: AbstractConnection, channel: str, priority: Priority) -> None:
+        """A fault of one queue does not touch the others: a sick one of drills holds no red warning up."""
+        route = self._topology.route(channel, priority)
         while True:
             try:
-                await self._consume(connection, channel)
+                await self._consume(connection, channel, priority)
             except BROKEN as error:
-                why = plain(error)
-                if self._faults.get(channel) != why:
-                    self._log.warning("queue_lost", channel=channel, why=why)
-                self._faults[channel] = why
+                why = f"{route}: {plain(error)}"
+                if self._faults.get(route) != why:
+                    self._log.warning("queue_lost", route=route, why=why)
+                self._faults[route] = why
             except Unstorable as error:
-                self._log.warning("queue_waits", channel=channel, why=str(error))
+                self._log.warning("queue_waits", route=route, why=str(error))
             await asyncio.sleep(1)
 
-    async def _consume(self, connection: AbstractConnection, channel: str) -> None:
-        """Declare and consume the six queues of a channel until one of them is lost. Raises BROKEN, Unstorable."""
+    async def _consume(self, connection: AbstractConnection, channel: str, priority: Priority) -> None:
+        """Declare and consume the queue of a class until it is lost. Raises BROKEN, Unstorable."""
         lost = asyncio.Event()
+        route = self._topology.route(channel, priority)
         amqp = connection.channel(publisher_confirms=False)
         try:
-            self._piles[channel].forget()
-            await within(2 * DEADLINE, self._subscribe(connection, amqp, channel, lost.set))
-            self._faults.pop(channel, None)
+            self._piles[channel].forget(priority)
+            prefetch = self._prefetch.get(channel, PREFETCH)
+            await within(2 * DEADLINE, self._subscribe(connection, amqp, route, prefetch, lost.set))
+            self._faults.pop(route, None)
             while not lost.is_set():
                 await within(DEADLINE, amqp.declare_exchange(self._topology.prefix, passive=True))
-                await self._hand_back(channel)
+                await self._hand_back(channel, priority)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PULSE):
                         await lost.wait()
@@ -189,19 +193,21 @@ class RabbitQueue:
                     await within(DEADLINE, amqp.close())
 
     async def _subscribe(
-        self, connection: AbstractConnection, amqp: AbstractChannel, channel: str, lost: Callable[[], None]
+        self,
+        connection: AbstractConnection,
+        amqp: AbstractChannel,
+        route: str,
+        prefetch: int,
+        lost: Callable[[], None],
     ) -> None:
         await amqp.initialize()
         amqp.close_callbacks.add(lambda *_: lost())
         (await amqp.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: lost())
-        await amqp.set_qos(prefetch_count=self._prefetch.get(channel, PREFETCH))
+        await amqp.set_qos(prefetch_count=prefetch)
         await self._topology.exchange(amqp)
-        for priority in Priority:
-            route = self._topology.route(channel, priority)
-            if why := await self._topology.work_queue(connection, route):
-                self._log.error("queue_declared_otherwise", route=route, why=why)
-            queue = await amqp.get_queue(self._topology.queue(route), ensure=False)
-            await queue.consume(self._arrived)
+        if why := await self._topology.work_queue(connection, route):
+            self._log.error("queue_declared_otherwise", route=route, why=why)
+        await (await amqp.get_queue(self._topology.queue(route), ensure=False)).consume(self._arrived)
 
     async def _arrived(self, message: AbstractIncomingMessage) -> None:
         """A message came: onto the pile, unless it cannot be read or came to the wrong place."""
@@ -216,9 +222,9 @@ class RabbitQueue:
         if older is not None:
             self._reply(older.message.ack())
 
-    async def _hand_back(self, channel: str) -> None:
+    async def _hand_back(self, channel: str, priority: Priority) -> None:
         """Let go of what has been here too long."""
-        late = self._piles[channel].since(asyncio.get_running_loop().time() - HOLD)
+        late = self._piles[channel].since(asyncio.get_running_loop().time() - HOLD, priority)
         waiting = [held.note.batch for held in late if not held.in_hand]
         if waiting:
             await self._store.write(lambda tx: tx.outbox.unpublish(waiting))

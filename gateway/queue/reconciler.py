@@ -92,12 +92,27 @@ class Reconciler:
     async def _compare(self, connection: AbstractConnection) -> None:
         """Publish again what no process has begun although its queue is empty. A queue that is missing is made anew."""
         for route, (channel, priority) in self._routes.items():
-            ready = await within(DEADLINE, self._topology.ready(connection, route))
-            if ready is None:
+            counts = await within(DEADLINE, self._topology.counts(connection, route))
+            if counts is None:
                 await within(DEADLINE, self._topology.work_queue(connection, route))
-            while not ready and (lost := await self._lost(channel, priority)):
+            elif counts == (0, 0):
+                await self._examine(connection, route)
+            while not (counts and counts[0]) and (lost := await self._lost(channel, priority)):
                 self._log.warning("batches_published_again", channel=channel, grade=priority.label, batches=lost)
                 self._relay.wake()
+
+    async def _examine(self, connection: AbstractConnection, route: str) -> None:
+        """Nobody consumes a queue: find out whether anybody could, and make it anew if not.
+
+        A quorum queue that was declared just before its broker was killed comes back without a leader, and for good: it
+        can be declared, takes no message and no consumer, and never says so (RabbitMQ 3.10). The store has all its work.
+        """
+        try:
+            await within(DEADLINE, self._topology.try_consumer(connection, route))
+        except TimeoutError:
+            await within(4 * DEADLINE, self._topology.renew(connection, route))
+            self._log.error("sick_queue_made_anew", route=route)
+            raise ConnectionError(f"a call about {route} was left hanging") from None
 
     async def _lost(self, channel: str, priority: Priority) -> int:
         """Mark a page of lost batches as not published; returns how many."""

@@ -101,6 +101,7 @@ class Relay:
                 self._blocked = True
                 self._flowing.clear()
                 await asyncio.wait({probe})
+                press.pardon()
                 self._log.info("broker_unblocked")
         finally:
             give_up(probe)
@@ -146,7 +147,9 @@ class Relay:
 
     async def _publish(self, press: Press, rows: Sequence[BatchRow]) -> None:
         fates = await self._sent(press, [self._letter(row) for row in rows])
-        self._owed -= {row.n for row, fate in zip(rows, fates, strict=True) if fate is Fate.CONFIRMED}
+        # What is shunned stays marked as published, or it would fill the next page: the reconciler finds it unclaimed.
+        settled = (Fate.CONFIRMED, Fate.SHUNNED)
+        self._owed -= {row.n for row, fate in zip(rows, fates, strict=True) if fate in settled}
         if any(fate is not Fate.CONFIRMED for fate in fates):
             self._log.warning("relay_unconfirmed", **{fate.value: fates.count(fate) for fate in Fate})
 

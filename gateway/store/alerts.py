@@ -7,13 +7,30 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from gateway.model.alert import AlertState
 from gateway.model.time import Instant
 from gateway.ports.store import AlertRow, ReferenceRow
 from gateway.store.statements import insert_numbered
-from gateway.store.tables import alert, alert_region, attachment, reference
+from gateway.store.tables import (
+    alert,
+    alert_region,
+    attachment,
+    batch,
+    dispatch,
+    event,
+    message,
+    reference,
+    roster,
+    roster_part,
+    snapshot,
+)
+
+OLD = 100
+"""Alerts struck out at a time."""
+
+CANARY = "canary"
 
 
 class SqlAlerts:
@@ -85,6 +102,21 @@ class SqlAlerts:
     def overdue(self, now: Instant) -> list[AlertRow]:
         return self._many(alert.c.state == AlertState.RELEASED.value, alert.c.expires_at <= now)
 
+    def forget(self, via: str, before: Instant) -> int:
+        old = list(
+            self._connection.execute(
+                select(alert.c.n).where(alert.c.via == via, alert.c.received_at < before).limit(OLD)
+            ).scalars()
+        )
+        if old:
+            sent = select(dispatch.c.n).where(dispatch.c.alert.in_(old))
+            for made in (batch, message):
+                self._connection.execute(delete(made).where(made.c.dispatch.in_(sent)))
+            for made in (dispatch, roster, roster_part, snapshot, event, attachment, reference, alert_region):
+                self._connection.execute(delete(made).where(made.c.alert.in_(old)))
+            self._connection.execute(delete(alert).where(alert.c.n.in_(old)))
+        return len(old)
+
     def set_plan(self, n: int, plan: Mapping[str, Any]) -> None:
         self._set(n, {"plan": dict(plan)})
 
@@ -135,7 +167,8 @@ class SqlAlerts:
 
 def _conditions(filters: Mapping[str, Any]) -> list[Any]:
     """Filters as SQL; see `ports.store.Alerts.page`."""
-    conditions = [alert.c[name] == filters[name] for name in ("identifier", "sender", "sent") if name in filters]
+    conditions: list[Any] = [alert.c.via != CANARY]
+    conditions += [alert.c[name] == filters[name] for name in ("identifier", "sender", "sent") if name in filters]
     if "states" in filters:
         conditions.append(alert.c.state.in_([state.value for state in filters["states"]]))
     if "since" in filters:

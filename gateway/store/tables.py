@@ -61,6 +61,7 @@ alert = Table(
     UniqueConstraint("sender", "identifier", "sent", name="alert_identity"),
     Index("alert_state", "state", "expires_at"),
     Index("alert_ended_by", "ended_by"),
+    Index("alert_via", "via", "received_at"),
 )
 
 alert_region = Table(

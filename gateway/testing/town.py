@@ -288,7 +288,8 @@ async def town(
             for name, side in sides.items()
         }
         files = await asyncio.to_thread(hamlet.settle, folder, platform)
-        whole = {"speech": {"engine": "none"}, **files, "sources": list(sources), "channels": configured, **settings}
+        quiet = {"speech": {"engine": "none"}, "canary": {"every": 0}}
+        whole = {**quiet, **files, "sources": list(sources), "channels": configured, **settings}
         http = await stack.enter_async_context(aiohttp.ClientSession())
         it = Town(folder, clock, Settings.model_validate(whole), sides, http)
         stack.push_async_callback(it.close)

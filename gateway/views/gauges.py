@@ -7,6 +7,7 @@ from collections import Counter
 
 from gateway.channel import Clock
 from gateway.errors import Unstorable
+from gateway.flow.canary import VIA
 from gateway.flow.coverage import Folder
 from gateway.flow.office import Office
 from gateway.model.alert import AlertState, Grade, Status
@@ -61,7 +62,7 @@ class Gauges:
                 tx.chronicle.last_done("backup"),
             )
         )
-        await self._tell_live(live)
+        await self._tell_live([row for row in live if row.via != VIA])
         self._tell_held(held, now)
         for channel in self._system.names():
             self._metrics.dead_letters.labels(channel).set(dead[channel])

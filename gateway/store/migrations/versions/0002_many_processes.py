@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("replay", sa.Boolean(), nullable=False),
     )
     op.add_column("batch", sa.Column("published_at", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index("alert_via", "alert", ["via", "received_at"])
     op.create_index("batch_leased", "batch", ["lease_until"])
     op.create_index("batch_published", "batch", ["published_at", "priority", "expires_at", "n"])
     if op.get_bind().dialect.name == "postgresql":
