@@ -18,7 +18,7 @@ import numpy as np
 from structlog.stdlib import BoundLogger
 
 from gateway.channel import Clock
-from gateway.errors import Deposed
+from gateway.errors import Deposed, Unstorable
 from gateway.flow.correlation import Correlation
 from gateway.flow.office import Office
 from gateway.flow.pulse import Pulse
@@ -103,12 +103,17 @@ class Folder:
         """Fold until cancelled, after `catch_up`; then save."""
         try:
             while True:
-                await self.fold()
-                if self._clock.now() - self._saved_at >= ROUND:
-                    await self._round()
+                try:
+                    await self.fold()
+                    if self._clock.now() - self._saved_at >= ROUND:
+                        await self._round()
+                except Unstorable as error:
+                    self._log.warning("folding_waits", why=str(error))
+                    await asyncio.sleep(1)
                 await self._rest()
         finally:
-            await asyncio.shield(self._round())
+            with contextlib.suppress(Unstorable):  # who is told to end ends, whatever the store says
+                await asyncio.shield(self._round())
 
     async def _round(self) -> None:
         self.close_idle()

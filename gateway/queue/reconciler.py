@@ -110,8 +110,8 @@ class Reconciler:
         try:
             await within(DEADLINE, self._topology.try_consumer(connection, route))
         except TimeoutError:
-            await within(4 * DEADLINE, self._topology.renew(connection, route))
             self._log.error("sick_queue_made_anew", route=route)
+            await within(4 * DEADLINE, self._topology.renew(connection, route))
             raise ConnectionError(f"a call about {route} was left hanging") from None
 
     async def _lost(self, channel: str, priority: Priority) -> int:

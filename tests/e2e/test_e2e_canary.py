@@ -20,10 +20,9 @@ async def test_each_channel_with_a_sink_is_tried_and_says_when_it_answered(tmp_p
         await it.expect("pager", SINKS["pager"], "自检")
         first = await it.until(lambda: last_success(it, "sms"), "the first canary is back")
         await it.forward(seconds=60)
-        await it.until(lambda: len(it.sent("sms", SINKS["sms"])) >= 2, "the second canary")
 
         async def again() -> bool:
-            return await last_success(it, "sms") > first
+            return await last_success(it, "sms") > first and len(it.sent("sms", SINKS["sms"])) >= 2
 
         await it.until(again, "the second canary is back")
         assert set(it.reached("sms")) == {SINKS["sms"]}, "a canary never reaches the public"
@@ -44,6 +43,7 @@ async def test_old_canaries_are_forgotten(tmp_path: Path) -> None:
         await it.forward(seconds=KEPT / 1000 + 61)
 
         async def few() -> bool:
+            it.clock.forward(1)
             return await it.gateway.store.read(lambda tx: tx.alerts.by_number(1)) is None
 
         await it.until(few, "the first canary is struck out")
