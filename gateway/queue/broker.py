@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import uniform
 from typing import TypeVar
+from urllib.parse import quote
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from aio_pika.connection import Connection, make_url
@@ -58,8 +59,8 @@ class Topology:
         return "probe"
 
     def route(self, channel: str, priority: Priority) -> str:
-        """The routing key of a channel and class."""
-        return f"{channel}.{priority.label}"
+        """The routing key of a channel and class. Names of queues are ASCII, and a channel may be called 短信: @E7@9F@AD..."""
+        return f"{quote(channel, safe='').replace('%', '@')}.{priority.label}"
 
     def queue(self, route: str) -> str:
         """The queue that a routing key leads to."""

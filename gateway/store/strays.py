@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -11,7 +12,7 @@ from gateway.ports.store import StrayRow
 from gateway.store.statements import insert_numbered
 from gateway.store.tables import stray
 
-LONGEST = 64 * 1024
+LONGEST = 1024 * 1024
 """Bytes kept of a message."""
 
 
@@ -30,7 +31,7 @@ class SqlStrays:
 
     def counts(self) -> dict[str, int]:
         routes = self._connection.execute(select(stray.c.route)).scalars()
-        return dict(Counter(route.rpartition(".")[0] for route in routes))
+        return dict(Counter(unquote(route.rpartition(".")[0].replace("@", "%")) for route in routes))
 
     def get(self, n: int) -> StrayRow | None:
         return next(iter(self._rows(select(stray).where(stray.c.n == n))), None)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from core import POSTER, Core, cap, core, quick_folder, reference
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from ledger_oracle import Figures, assert_ledger_is_right, assert_no_overclaim
 
 from gateway.channel import Batch, Level, Reason
 from gateway.errors import Refused
+from gateway.flow.fanout import STRAGGLING
 from gateway.model.alert import AlertState
 from gateway.model.dispatch import Cause, WorkState
 from gateway.ports.store import AlertRow, BatchRow, DispatchRow
@@ -62,6 +64,24 @@ class Books:
     addresses: dict[int, list[str]]
 
 
+def straggling(tx: SqlTransaction) -> list[bool]:
+    """Whether each dispatch waits for the outcome of sends."""
+    rows = tx.alerts.page({}, None, 500)
+    found = [dispatch for row in rows for dispatch in tx.dispatches.of_alert(row.n)]
+    return [dispatch.state == "open" and dispatch.planned_to == STRAGGLING for dispatch in found]
+
+
+@contextlib.contextmanager
+def plain_log() -> Iterator[None]:
+    """A channel with a bug is logged with its traceback; with all its variables that would take longer than the rest."""
+    before = structlog.get_config()
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 class Life(RuleBasedStateMachine):
     """One gateway with ten phones and two loudspeakers."""
 
@@ -86,6 +106,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
+        self.outer.enter_context(plain_log())
         folder = self.outer.enter_context(quick_folder())
         self.it: Core = self.runner.run(self.stack.enter_async_context(core(folder, "sms", "speakers")))
         for far in self.it.far.values():
@@ -210,6 +231,7 @@ class Life(RuleBasedStateMachine):
         for far in self.it.far.values():
             far.manner = "answer"
         self.let_go()
+        self.run(self._stragglers_are_told())
         for _ in range(3):
             self.tick(61)
         books = self.runner.run(self._books())
@@ -218,6 +240,13 @@ class Life(RuleBasedStateMachine):
         self._who_was_warned_is_told_of_the_end(books)
         self.what_was_sent_twice_was_counted()
         self.runner.run(self._the_ledger_is_right(books))
+
+    async def _stragglers_are_told(self) -> None:
+        """Whom a send was under way to when a warning ended: they are looked after in real time."""
+        async with asyncio.timeout(60):
+            while any(await self.it.read(straggling)):
+                await asyncio.sleep(0.05)
+                await self.it.settle()
 
     async def _the_ledger_is_right(self, books: Books) -> None:
         figures: dict[str, Figures] = {}

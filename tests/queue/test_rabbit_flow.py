@@ -33,6 +33,14 @@ async def test_every_batch_comes_once_and_two_workers_share(store_url: str, rabb
         await until(empty, "the broker to have nothing left")
 
 
+async def test_a_channel_may_have_a_chinese_name(tmp_path: Path, rabbit: Vhost) -> None:
+    async with works(tmp_path, rabbit.url) as it:
+        await it.add(0, channel="短信")
+        queue = it.worker()
+        async with asyncio.timeout(30):
+            assert (await queue.take("短信")).channel == "短信"
+
+
 async def test_the_graver_class_first_then_the_earlier_expiry(tmp_path: Path, rabbit: Vhost) -> None:
     async with works(tmp_path, rabbit.url) as it:
         for priority in reversed(Priority):
