@@ -60,7 +60,7 @@ bundle: $(VENV)/.dev ## build dist/tongluo-*-bundle.tar: all of it for a network
 # Prometheus) on the standard ports, as the machine's policy-rc.d says; the tests leave those alone and start private ones.
 PROGRAMS := curl:curl chromium:chromium espeak-ng:espeak-ng mosquitto:mosquitto rabbitmq-server:rabbitmq-server \
 	initdb:postgresql strace:strace faketime:faketime prometheus:prometheus promtool:prometheus \
-	prometheus-alertmanager:prometheus-alertmanager amtool:prometheus-alertmanager
+	prometheus-alertmanager:prometheus-alertmanager amtool:prometheus-alertmanager nginx:nginx-light shellcheck:shellcheck
 
 services: ## install the programs that tests drive (as root on Debian)
 	@PATH="$$PATH:/usr/sbin:/usr/lib/rabbitmq/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; missing=""; \

@@ -49,7 +49,7 @@ SUITES = (
     Suite("packaging", ("packaging",), together=False),
     Suite("servers", ("servers",)),
     Suite("browser", ("web",), together=False, options=("-m", "browser")),
-    Suite("faults", ("faults",), together=False),
+    Suite("faults", ("faults",), options=("--dist", "loadfile")),
 )
 
 

@@ -6,7 +6,7 @@ The idea is Jepsen's total-queue: every message carries its key, so that what is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from gateway.testing.clock import ManualClock
 
 LOG = structlog.get_logger("checker")
 
-REBUILT = 40
+REBUILT = 12
 """Alerts whose journal is folded anew: each costs a reading of the journal."""
 
 
@@ -76,11 +76,12 @@ class Verdict:
     untold: int = 0
     unfolded: int = 0
     duplicates: int = 0
+    examples: tuple[str, ...] = ()
 
     @property
     def faults(self) -> dict[str, int]:
         """What must not be."""
-        return {name: count for name, count in asdict(self).items() if count and name != "duplicates"}
+        return {name: count for name, count in asdict(self).items() if count and name not in ("duplicates", "examples")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,6 @@ async def examine(store: SqlStore, evidence: Evidence) -> Verdict:
     answered = {id for ids in evidence.acked.values() for id in ids}
     claimed = {key for key, level in ledger.items() if level >= Level.ACCEPTED}
     proven = {key for key, level in ledger.items() if level >= Level.DELIVERED}
-    import os
-    if "FAULT_DEBUG" in os.environ:
-        bad = evidence.acknowledged - proven
-        for key in list(bad)[:12]:
-            print("UNDER", key, ledger.get(key), times[key], kept.attempts[key], key in kept.excused, flush=True)
-        levels = Counter(ledger.get(key) for key in bad); print(levels, sum(key in kept.excused for key in bad), flush=True)
-        print("by alert cancelled", Counter(next((row.identifier in evidence.cancelled, row.identifier[0], row.state) for id,row in kept.alerts.items() if key.split(".")[0] in kept.dispatches.get(id, ())) for key in bad if any(key.split(".")[0] in d for d in kept.dispatches.values())), flush=True)
     return Verdict(
         unstored=len(answered - kept.alerts.keys()),
         lost=sum(_lost(kept, evidence, id, by_alert.get(id, set())) for id in answered & kept.alerts.keys()),
@@ -127,7 +121,23 @@ async def examine(store: SqlStore, evidence: Evidence) -> Verdict:
         untold=_untold(kept, evidence, by_alert),
         unfolded=unfolded,
         duplicates=sum(count - 1 for count in times.values()),
+        examples=tuple(_examples(kept, evidence, proven, times)),
     )
+
+
+def _examples(kept: Kept, evidence: Evidence, proven: set[str], times: Counter[str]) -> Iterator[str]:
+    """A few of what is wrong, for whoever has to find out why."""
+    for key in sorted(evidence.acknowledged - proven)[:5]:
+        yield f"underclaimed {key}: came {times[key]} times in {kept.attempts[key]} attempts"
+    for got in [got for got in evidence.received if _astray(kept, evidence, got)][:5]:
+        row = kept.alerts.get(got.alert)
+        yield f"unexpected {got}: {row and (row.identifier, row.state.value)}"
+    for identifier, ids in evidence.acked.items():
+        if len(ids) > 1:
+            yield f"answered with several ids: {identifier} {[(id, id in kept.alerts) for id in ids]}"
+    for identifier, count in Counter(row.identifier for row in kept.alerts.values()).items():
+        if count > 1:
+            yield f"stored {count} times: {identifier}"
 
 
 def _lost(kept: Kept, evidence: Evidence, id: str, called: set[str]) -> int:
@@ -145,13 +155,14 @@ def _lost(kept: Kept, evidence: Evidence, id: str, called: set[str]) -> int:
 
 def _unexpected(kept: Kept, evidence: Evidence) -> int:
     """Messages of an unknown alert or to a stranger; and one more for each identity that was made two alerts of."""
-    wrong = sum(
-        got.alert not in kept.alerts or got.address not in evidence.wanted[kept.alerts[got.alert].identifier]
-        for got in evidence.received
-    )
+    wrong = sum(_astray(kept, evidence, got) for got in evidence.received)
     twice = Counter(row.identifier for row in kept.alerts.values())
     answers = sum(len(ids) - 1 for ids in evidence.acked.values())
     return wrong + answers + sum(count - 1 for count in twice.values())
+
+
+def _astray(kept: Kept, evidence: Evidence, got: Got) -> bool:
+    return got.alert not in kept.alerts or got.address not in evidence.wanted[kept.alerts[got.alert].identifier]
 
 
 def _untold(kept: Kept, evidence: Evidence, by_alert: Mapping[str, set[str]]) -> int:
@@ -212,13 +223,9 @@ async def _ledger(store: SqlStore, kept: Kept) -> tuple[dict[str, int], int]:
         if id in sample:
             rebuilt = await folder.book_as_known(row.n, None)
             unfolded += rebuilt is None or not np.array_equal(rebuilt.times, account.book.times)
+        times = account.book.times
         for dispatch in kept.dispatches[id]:
             for ordinal, at in enumerate(times.T):
                 level = max((level for level in range(1, len(Level)) if at[level] < NEVER), default=0)
                 levels[f"{dispatch}.{kept.channels[id][ordinal]}.{ordinal}"] = level
     return levels, unfolded
-
-
-def _old_rule_of_three(kills: int) -> str:
-    """What none in so many kills shows, at 95 %."""
-    return f"0 losses in {kills} kills shows fewer than {300 / kills:.1f} % per kill (95 %)"
