@@ -53,7 +53,8 @@ class SqlDispatches:
         return self._claimed(wanted, owner, now, lease)
 
     def any_recall(self, now: Instant, besides: Collection[int]) -> bool:
-        waiting = (dispatch.c.state == RECALL) & (dispatch.c.lease_until <= now) & dispatch.c.n.not_in(list(besides))
+        free = (dispatch.c.lease_until <= now) & (dispatch.c.due_at <= now)
+        waiting = (dispatch.c.state == RECALL) & free & dispatch.c.n.not_in(list(besides))
         return self._connection.execute(select(dispatch.c.n).where(waiting).limit(1)).first() is not None
 
     def claim_recall(self, owner: str, now: Instant, lease: int) -> DispatchRow | None:

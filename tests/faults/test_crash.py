@@ -12,11 +12,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from clients import Clients
 from nursery import Nursery
 from program import Program, drained, gathered, under_load, verdict_on
 from rounds import ROUNDS, SEED, Say, rule_of_three
-
-from clients import Clients
 
 KILLS = ROUNDS // 2
 WINDOW = 4 * 6
