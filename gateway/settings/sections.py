@@ -1,87 +1,20 @@
-"""The settings: one YAML file, environment over it, every key known and described.
-
-`read_settings` is called by the command line and by tests; `gateway.app` turns the result into running parts. The fields'
-descriptions are the manual: docs/configuration.md and the comments of config/tongluo.yaml are made from them.
+"""The settings as models: every section and key, with its default and one sentence. The fields' descriptions are the manual:
+docs/configuration.md and the comments of config/tongluo.yaml are made from them.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gateway.errors import ConfigError
 from gateway.model.alert import Grade
 from gateway.model.policy import Goal, Moment, PlanRule, QuietHours, Source
-
-PREFIX = "TONGLUO_"
+from gateway.settings.units import Clock, Percent, Seconds, Zone, minutes
 
 GradeWord = Literal["red", "orange", "yellow", "blue", "unknown"]
 GRADES: tuple[GradeWord, ...] = get_args(GradeWord)
-
-
-def minutes(clock: str) -> int:
-    """`21:30` as minutes of the day. Raises ValueError for anything else."""
-    hours, _, rest = clock.partition(":")
-    if not (hours.isdigit() and rest.isdigit() and len(rest) == 2 and int(hours) < 24 and int(rest) < 60):
-        raise ValueError(f"{clock!r} is not a time such as 21:30")
-    return int(hours) * 60 + int(rest)
-
-
-def _percent(value: object) -> int:
-    """`92%`, `92 %`, 92, 0.92 or `9200bp` as basis points, 0 to 10000."""
-    text = str(value).strip().replace(" ", "")
-    try:
-        if text.endswith("bp"):
-            points = int(text[:-2])
-        elif text.endswith("%"):
-            points = round(float(text[:-1]) * 100)
-        else:
-            points = round(float(text) * (100 if float(text) > 1 else 10_000))
-    except ValueError as error:
-        raise ValueError(f"{value!r} is not a share such as 92%") from error
-    if not 0 <= points <= 10_000:
-        raise ValueError(f"{value!r} is not between 0% and 100%")
-    return points
-
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
-
-
-def seconds(value: object) -> int:
-    """`90`, `90s`, `10m`, `3h`, `90d` or `5y` as seconds."""
-    text = str(value).strip()
-    if text.isascii() and text.isdigit():
-        return int(text)
-    if not (text[:-1].isascii() and text[:-1].isdigit() and text[-1] in UNITS):
-        raise ValueError(f"{value!r} is not a time such as 90s, 10m, 3h, 90d")
-    return int(text[:-1]) * UNITS[text[-1]]
-
-
-def _clock(value: object) -> str:
-    """`21:30`, checked."""
-    minutes(str(value))
-    return str(value)
-
-
-def _zone(name: str) -> str:
-    """An IANA zone, checked; "" stays."""
-    try:
-        ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone") from error
-    return name
-
-
-Percent = Annotated[int, BeforeValidator(_percent)]
-Seconds = Annotated[int, BeforeValidator(seconds)]
-Clock = Annotated[str, BeforeValidator(_clock)]
-Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Section(BaseModel):
@@ -368,104 +301,3 @@ class Settings(Section):
     def zone(self) -> ZoneInfo:
         """The zone of people: console, texts, plan."""
         return ZoneInfo(self.timezone)
-
-
-def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of a YAML file (None = defaults), overridden by `TONGLUO_SECTION__KEY` variables.
-
-    Raises ConfigError with `file:line` for unknown keys, wrong values and broken YAML.
-    """
-    text = "" if path is None else _text(path)
-    name = str(path) if path else "defaults"
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(where, f"not readable YAML: {getattr(error, 'problem', error)}.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{name}:1", "the file must hold settings by name.", "Start from config/tongluo.yaml.")
-    _refuse_doubles(name, node)
-    for variable, setting, value in _overrides(environment):
-        _set_in(content, setting, value, variable)
-    try:
-        return Settings.model_validate(content)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place: tuple[int | str, ...] = fault["loc"]
-        line = _line(node, place)
-        raise ConfigError(
-            f"{name}:{line}" if line else name, f"{'.'.join(map(str, place))}: {fault['msg']}.", _remedy(fault["type"])
-        ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            str(path), "there is no such file.", "Name it with --config, or run `tongluo demo`."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read: {error}.") from error
-
-
-def _refuse_doubles(name: str, node: yaml.Node | None) -> None:
-    """A key that stands twice in one section: YAML would silently take the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise ConfigError(
-                    f"{name}:{key.start_mark.line + 1}", f"`{key.value}` stands there twice.", "Keep one of them."
-                )
-            seen.add(key.value)
-            _refuse_doubles(name, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_doubles(name, item)
-
-
-def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    for name, value in sorted(environment.items()):
-        if name.startswith(PREFIX) and "__" in name:
-            try:
-                read = yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                raise ConfigError(name, "the variable is not readable YAML.", "Quote the value.") from error
-            yield name, tuple(name[len(PREFIX) :].lower().split("__")), read
-
-
-def _set_in(content: dict[str, Any], place: tuple[str, ...], value: Any, variable: str) -> None:
-    here: Any = content
-    for part in place[:-1]:
-        known = {str(key).lower(): key for key in here}
-        here = here.setdefault(known.get(part, part), {})
-        if not isinstance(here, dict):
-            raise ConfigError(
-                variable, f"`{part}` has no settings of its own.", "Only sections can be overridden by variables."
-            )
-    known = {str(key).lower(): key for key in here}
-    here[known.get(place[-1], place[-1])] = value
-
-
-def _line(node: yaml.Node | None, place: tuple[int | str, ...]) -> int | None:
-    """The line of the deepest part of `place` that the file holds."""
-    line = node.start_mark.line + 1 if node else None
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if pair is None:
-                return line
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
-
-
-def _remedy(kind: str) -> str:
-    return "Known settings stand in docs/configuration.md." if kind == "extra_forbidden" else ""
