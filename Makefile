@@ -33,11 +33,11 @@ format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-faults: $(VENV)/.dev ## kill the running gateway 200 times (FAULT_ROUNDS=n)
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} $(BIN)/pytest -q -s --timeout 7200 tests/faults
+faults: $(VENV)/.dev ## the long form of the fault suite: 200 kills, the broker away for 10 minutes (FAULT_ROUNDS=n, FAULT_SEED=n)
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} $(BIN)/python -m pytest -q -s --timeout 7200 tests/faults
 
 soak: $(VENV)/.dev ## the same for hours (FAULT_ROUNDS=n)
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-5000} $(BIN)/pytest -q -s --timeout 86400 tests/faults
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-5000} $(BIN)/python -m pytest -q -s --timeout 86400 tests/faults
 
 bench: $(VENV)/.dev ## POST to first hand-off, and recipients per second
 	$(BIN)/python -m bench

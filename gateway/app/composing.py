@@ -313,10 +313,16 @@ async def _make_months(ground: Ground) -> None:
 
 
 async def _kept_up(name: str, step: Callable[[], Awaitable[None]], log: BoundLogger) -> None:
+    """Start a step again when it falls; one that is told to end ends, even if it falls over that."""
+    task = asyncio.current_task()
     while True:
         try:
             await step()
             return
+        except Unstorable as error:
+            log.warning("step_waits", step=name, why=str(error))
         except Exception:
             log.exception("step_fell", step=name)
-            await asyncio.sleep(1)
+        if task is not None and task.cancelling():
+            return
+        await asyncio.sleep(1)

@@ -7,7 +7,7 @@ Each route has an AMQP channel of its own, as one whose queue is sick stands sti
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,8 +20,9 @@ from structlog.stdlib import BoundLogger
 
 from gateway.queue.broker import DEADLINE, Topology, give_up, within
 
-SHUNNED = 15.0
-"""Seconds that nothing is published to a queue that confirmed nothing, so that the others are not held up by it."""
+SHUNNED = (0.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds that nothing is published to a queue that confirmed nothing, so that the others are not held up by it: the first
+time (a broker that has just come back elects leaders), the second, and so on. Till then lesser classes may overtake it."""
 
 
 class Fate(Enum):
@@ -82,6 +83,7 @@ class Press:
         self._connection, self._probes, self._topology, self._log = connection, probes, topology, log
         self._routes: dict[str, Outlet] = {}
         self._shunned: dict[str, float] = {}
+        self._late: Counter[str] = Counter()
         self._closing: set[asyncio.Future[None]] = set()
 
     @classmethod
@@ -114,6 +116,7 @@ class Press:
     def pardon(self) -> None:
         """It was the broker that confirmed nothing, not this queue or that."""
         self._shunned.clear()
+        self._late.clear()
 
     async def probe(self) -> None:
         """Publish a probe and wait for its confirm, however long that takes. Raises BROKEN."""
@@ -146,7 +149,11 @@ class Press:
             closing.add_done_callback(self._closing.discard)
             asyncio.get_running_loop().call_later(DEADLINE, give_up, closing)
         if met == {Fate.LATE}:
-            self._shunned[route] = asyncio.get_running_loop().time() + SHUNNED
+            wait = SHUNNED[min(self._late[route], len(SHUNNED) - 1)]
+            self._late[route] += 1
+            self._shunned[route] = asyncio.get_running_loop().time() + wait
+        elif Fate.CONFIRMED in met:
+            del self._late[route]
 
 
 def _fate(send: asyncio.Future[None]) -> Fate:
