@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from structlog.stdlib import BoundLogger
 from gateway.app.channels import Opened
 from gateway.app.duties import Duty
 from gateway.channel import Clock
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Unstorable
 from gateway.flow.office import Office
 from gateway.ports.queue import Queue
 from gateway.queue.embedded import EmbeddedQueue
@@ -51,7 +52,8 @@ class Transport:
         async def reconcile() -> None:
             while True:
                 if office.held:
-                    await reconciler.tick()
+                    with contextlib.suppress(Unstorable):
+                        await reconciler.tick()
                 await asyncio.sleep(TICK)
 
         return {"reconciler": reconciler.run, "reconciling": reconcile}

@@ -38,6 +38,9 @@ T = TypeVar("T")
 DRAIN = 6.0
 """Seconds that sends in flight may take to end when the gateway stops."""
 
+GLANCE = 250
+"""Milliseconds between two looks of one who waits for its turn at whether it is still wanted."""
+
 AGAIN = 0.5
 """Seconds until the outcome of a send, which the store could not take, is offered to it again."""
 
@@ -160,7 +163,7 @@ class Courier:
         left, again, unknown = row.ordinals, np.empty(0, np.int32), 0
         for start in range(0, len(batch.endpoints), self._slice):
             part = replace(batch, endpoints=batch.endpoints[start : start + self._slice])
-            await self._paced(len(part.endpoints))
+            await self._paced(row, len(part.endpoints))
             if not await self._begin(row, part, np.concatenate((again, left))):
                 return
             if start == 0 and again_at_first:
@@ -176,13 +179,22 @@ class Courier:
             if not await self._go_on(row, outcome, np.concatenate((again, left))):
                 return
 
-    async def _paced(self, endpoints: int) -> None:
-        """Wait for our turn at the channel's rate, which all its workers keep together."""
+    async def _paced(self, row: BatchRow, endpoints: int) -> None:
+        """Wait for our turn at the channel's rate, which all its workers keep together. A turn that is not wanted any more, as the
+        dispatch was withdrawn meanwhile, is given back: those who are to hear of it go at once."""
         if not self._cost_us:
             return
         now, cost = self._clock.now() * 1000, round(endpoints * self._cost_us)
         begins = await self._store.write(lambda tx: tx.paces.reserve(self.name, now, cost))
-        await asyncio.sleep(max(0, begins - now) / 1_000_000)
+        turn = _now() + (begins - now) // 1000
+        while (wait := turn - _now()) > 0:
+            await asyncio.sleep(min(wait, GLANCE) / 1000)
+            if wait > GLANCE and await self._withdrawn(row):
+                await self._store.write(lambda tx: tx.paces.reserve(self.name, self._clock.now() * 1000, -cost))
+                return
+
+    async def _withdrawn(self, row: BatchRow) -> bool:
+        return await self._store.read(lambda tx: tx.dispatches.get(row.dispatch).withdrawn_at is not None)
 
     async def _begin(self, row: BatchRow, part: Batch, remaining: Ordinals) -> bool:
         """Journal the attempt, unless the batch must not be sent any more: then close it and say so."""

@@ -39,7 +39,8 @@ class Paces(Protocol):
     """The pace of a channel, kept by all its workers together."""
 
     def reserve(self, channel: str, now_us: int, cost_us: int) -> int:
-        """Take the channel's next free stretch of `cost_us` microseconds; returns when it begins (now or later)."""
+        """Take the channel's next free stretch of `cost_us` microseconds; returns when it begins (now or later). A negative cost
+        gives one back."""
         ...
 
 

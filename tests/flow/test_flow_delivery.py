@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core import Core, cap, core, reference
+from core import POSTER, Core, cap, core, reference
 from sqlalchemy import select
 
 from gateway.errors import Unstorable
@@ -17,7 +17,7 @@ from gateway.model.dispatch import WorkState
 from gateway.model.journal import ACCEPTED
 from gateway.model.receipt import Level, Reason
 from gateway.store import SqlTransaction
-from gateway.store.tables import batch
+from gateway.store.tables import batch, pace
 from gateway.testing.hamlet import NANSHAN, phone
 
 EVERYBODY = sorted(phone(number) for number in range(1, 11))
@@ -332,3 +332,27 @@ async def test_records_bind_far_ids_to_people(tmp_path: Path) -> None:
         assert set(said["kind"].tolist()) == {ACCEPTED}
         assert sorted(said["ordinal"].tolist()) == list(range(6))
         assert len(set(said["far"].tolist())) == 6
+
+
+async def test_turns_that_nobody_wants_any_more_are_given_back(tmp_path: Path) -> None:
+    """Three people a slice, an hour a slice: the second waits for its turn when the warning is withdrawn."""
+    async with core(tmp_path) as it:
+        it.couriers["sms"]._cost_us = 1_200_000_000
+        begun = it.clock.now() * 1000
+
+        async def free_at(slices: int) -> None:
+            async with asyncio.timeout(20):
+                while (
+                    await it.read(lambda tx: tx.connection.scalar(select(pace.c.free_at))) != begun + slices * HOUR_US
+                ):
+                    await asyncio.sleep(0.02)
+
+        alert = await it.post(cap(it.clock, region=NANSHAN))
+        await it.plan()
+        await free_at(2)
+        await it.release.stop(alert.id, POSTER)
+        await free_at(1)
+        assert len(it.far["sms"].taken) == 3
+
+
+HOUR_US = 3_600_000_000
