@@ -216,17 +216,18 @@ def health_of(courier: Courier, world: World) -> Health:
 
 
 def _house(ground: Ground, presence: Presence) -> House:
-    def leading() -> str:
+    def watched() -> tuple[bool, str]:
         if Duty.WATCH not in ground.duties:
-            return "another process watches"
-        return "this process leads" if ground.office.held else "this process stands by"
+            there = any(Duty.WATCH in row.roles for row in presence.processes)
+            return there, "another process watches" if there else "no process with the role watch is alive"
+        return True, "this process leads" if ground.office.held else "this process stands by"
 
     return House(
         presence,
         lambda: ground.store.healthy and presence.answers,
         lambda: ground.transport.queue.state,
         lambda: ground.speech.state,
-        leading,
+        watched,
     )
 
 
@@ -312,6 +313,14 @@ async def _make_months(ground: Ground) -> None:
         await asyncio.sleep(HOUR)
 
 
+def away(error: Exception) -> str:
+    """What the store says that is away, if that is all that went wrong; else ""."""
+    if isinstance(error, ExceptionGroup):
+        absent, other = error.split(Unstorable)
+        return "" if absent is None or other is not None else away(absent.exceptions[0])
+    return str(error) if isinstance(error, Unstorable) else ""
+
+
 async def _kept_up(name: str, step: Callable[[], Awaitable[None]], log: BoundLogger) -> None:
     """Start a step again when it falls; one that is told to end ends, even if it falls over that."""
     task = asyncio.current_task()
@@ -319,10 +328,11 @@ async def _kept_up(name: str, step: Callable[[], Awaitable[None]], log: BoundLog
         try:
             await step()
             return
-        except Unstorable as error:
-            log.warning("step_waits", step=name, why=str(error))
-        except Exception:
-            log.exception("step_fell", step=name)
+        except Exception as error:
+            if why := away(error):
+                log.warning("step_waits", step=name, why=why)
+            else:
+                log.exception("step_fell", step=name)
         if task is not None and task.cancelling():
             return
         await asyncio.sleep(1)

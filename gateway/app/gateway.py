@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -84,7 +85,7 @@ async def _ground(
         clock.sync(*await store.read(lambda tx: tx.time()))
     keys, metrics, owner = StoreKeys(store, clock), Metrics(), new_id()
     if duties & {Duty.INTAKE, Duty.WEB}:
-        await _born(data, keys)
+        await _born(data, keys, settings)
     reference = await refresh(store, settings, config, clock, log)
     speech = await open_speech(
         data / "media",
@@ -158,12 +159,13 @@ async def _resume(store: SqlStore) -> None:
     await store.write(work)
 
 
-async def _born(data: Path, keys: StoreKeys) -> None:
-    """The first start of a data folder makes the administrator's key."""
+async def _born(data: Path, keys: StoreKeys, settings: Settings) -> None:
+    """The first start of a data folder makes an administrator's key; in a shared store it bears the name of its folder."""
     path = data / "admin.key"
     if await asyncio.to_thread(path.exists):
         return
-    _, key = await keys.create(ADMIN)
+    who = ADMIN if settings.store.embedded else replace(ADMIN, name=f"admin@{socket.gethostname()}:{data}")
+    _, key = await keys.create(who)
     await asyncio.to_thread(_kept_secret, path, key)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.app.gateway import store_url
 from gateway.app.transport import with_password
+from gateway.queue.broker import plain as fault_of
 from gateway.settings import Settings
 from gateway.store.connection import connect, plain
 from gateway.store.schema import newest, revision
@@ -43,7 +44,5 @@ async def queue_answers(settings: Settings) -> str:
             connection = await aio_pika.connect(with_password(settings.queue.url, settings.queue.password_file))
             await connection.close()
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
-        return (
-            f"没有应答 no answer: {error or 'time-out'}. See queue.url, the vhost and the password; that RabbitMQ runs."
-        )
+        return f"没有应答 no answer: {fault_of(error)}. See queue.url, the vhost and the password; that RabbitMQ runs."
     return ""

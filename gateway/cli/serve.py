@@ -53,10 +53,12 @@ def run(
     data: Path = DATA,
     host: str | None = typer.Option(None, help="Address to listen on (over `http.host`)."),
     port: int | None = typer.Option(None, help="Port; 0 = a free one (over `http.port`)."),
-    role: str = typer.Option("", help="Comma list of intake, deliver, watch, web. Default: all."),
+    role: str | None = typer.Option(None, help="Comma list of intake, deliver, watch, web. Default: all."),
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
-    asked = set(filter(None, (word.strip() for word in role.split(","))))
+    asked = set(filter(None, (word.strip() for word in (role or "").split(","))))
+    if role is not None and not asked:
+        raise typer.BadParameter("--role names no role; leave it out for all of them")
     unknown = asked - {duty.value for duty in Duty}
     if unknown:
         known = ", ".join(duty.value for duty in Duty)

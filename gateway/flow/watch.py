@@ -40,6 +40,7 @@ class Watch:
         self._store, self._clock, self._office, self._metrics, self._log = store, clock, office, metrics, log
         self._channels, self._pulses = channels, pulses
         self._led = False
+        self._since = clock.now()
         self.stalled: dict[str, Instant] = {}
         self.depths: dict[str, Depth] = {}
 
@@ -71,7 +72,8 @@ class Watch:
 
     def _look_at(self, name: str, proves: Level, now: Instant) -> None:
         depth, pulse = self.depths.get(name), self._pulses.get(name, Pulse())
-        stuck = pulse.stuck(now, depth.oldest if depth else None)
+        waiting = max(depth.oldest, self._since) if depth and depth.oldest is not None else None
+        stuck = pulse.stuck(now, waiting)
         stalled = stuck or (proves > Level.ACCEPTED and pulse.silent(now))
         if stalled and name not in self.stalled:
             self.stalled[name] = now

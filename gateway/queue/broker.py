@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -222,8 +223,11 @@ async def _until_closed(connection: AbstractConnection, serve: Callable[[Abstrac
 
 
 def plain(error: Exception) -> str:
-    """A fault of the broker for people, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """A fault of the broker for people, on one line, the same every time."""
+    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if "Connection.OpenOk" in words:
+        return "the broker refuses the virtual host: is it there, and may this user use it?"
+    return re.sub(r" at 0x[0-9a-f]+", "", words)
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -145,7 +145,7 @@ class Reconciler:
     async def _judge(self, message: AbstractIncomingMessage) -> None:
         """A message that speaks of unfinished work is published again; one of finished work is forgotten; any other
         is kept."""
-        now, route, died = self._clock.now(), message.routing_key or "", _cause(message.headers)
+        now, route, died = self._clock.now(), self._route(message), _cause(message.headers)
         try:
             note, fault = read(message.body), ""
         except Unreadable as error:
@@ -164,6 +164,10 @@ class Reconciler:
             self._strayed()
         else:
             self._relay.wake()
+
+    def _route(self, message: AbstractIncomingMessage) -> str:
+        """The route that a message came by; by the default exchange it is the queue's name."""
+        return (message.routing_key or "").removeprefix(f"{self._topology.prefix}.")
 
     async def _replay(self) -> None:
         """Publish as they were the messages that somebody asked for. One that no queue takes becomes a dead letter

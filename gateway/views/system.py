@@ -52,7 +52,7 @@ class House:
     store_answers: Callable[[], bool]
     queue: Callable[[], QueueState]
     speech: Callable[[], SpeechPart]
-    leading: Callable[[], str]
+    watched: Callable[[], tuple[bool, str]]
 
 
 class SystemViews:
@@ -197,13 +197,14 @@ class SystemViews:
     def ready(self) -> Json:
         """See `ports.desk.Reads.ready`. Without a store nothing can be promised; without a broker alerts are still taken in."""
         store, queue, speech = self._house.store_answers(), self._house.queue(), self._house.speech()
+        watched, watching = self._house.watched()
         channels = {name: self._channel_ready(name) for name in self._channels}
         parts: Json = {
             "store": {"ok": store, "detail": "" if store else "the store does not answer, or takes no writes"},
             "queue": {"ok": queue.up and not queue.blocked, "detail": queue.detail},
             "speech": {"ok": speech.available, "detail": f"{speech.zh} / {speech.en}"},
             "regions": {"ok": len(self.world.tree) > 0, "detail": f"{len(self.world.tree)} regions"},
-            "watch": {"ok": True, "detail": self._house.leading()},
+            "watch": {"ok": watched, "detail": watching},
             "channels": channels,
         }
         return {"ready": store and len(self.world.tree) > 0, "parts": parts}

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.errors import Unstorable
 from gateway.ports import Event
 from gateway.web import queries
 from gateway.web.problems import refuse
@@ -45,6 +46,8 @@ async def _stream(request: web.Request, alert: str, region: str, depth: int) -> 
         await _pump(response, events, site_of(request).closing, site_of(request).settings.heartbeat)
     except ConnectionError:
         log.debug("reader of an event stream left")
+    except Unstorable as error:
+        log.warning("event stream ended", why=str(error))
     except Exception:  # the answer has begun, so the reader can only be told by the end of the stream; it comes again
         log.exception("event stream failed")
     return response

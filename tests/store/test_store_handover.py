@@ -234,7 +234,7 @@ async def test_an_older_backup_is_brought_forward_on_the_way(tmp_path: Path, pos
 
 BACK_TO_0001 = """
 DROP TABLE lease; DROP TABLE process; DROP TABLE pace; DROP TABLE stray;
-DROP INDEX batch_leased; DROP INDEX batch_published; ALTER TABLE batch DROP COLUMN published_at;
+DROP INDEX alert_via; DROP INDEX batch_leased; DROP INDEX batch_published; ALTER TABLE batch DROP COLUMN published_at;
 UPDATE alembic_version SET version_num = '0001';
 """
 
