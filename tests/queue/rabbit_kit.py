@@ -185,10 +185,13 @@ async def ready(url: str, route: str) -> int:
         return queue.declaration_result.message_count or 0
 
 
-async def post(url: str, route: str, body: bytes | dict[str, Any]) -> None:
-    """Publish anything under a route, as a stranger with a login could."""
+async def post(url: str, route: str, body: bytes | dict[str, Any], *, straight: bool = False) -> None:
+    """Publish anything under a route, as a stranger with a login could; `straight` to its queue, by the default exchange."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with stranger(url) as amqp:
+        if straight:
+            await amqp.default_exchange.publish(aio_pika.Message(content), f"tongluo.{route}")
+            return
         exchange = await amqp.get_exchange("tongluo", ensure=False)
         await exchange.publish(aio_pika.Message(content), route)
 

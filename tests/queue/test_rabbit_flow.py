@@ -169,7 +169,7 @@ async def test_a_dead_letter_is_replayed_as_it_was(tmp_path: Path, rabbit: Vhost
         it.hands(it.worker())
         await it.add(0)
         await it.all_sent(1)
-        await post(rabbit.url, "sms.orange", AHEAD | {"batch": 2})
+        await post(rabbit.url, "sms.orange", AHEAD | {"batch": 2}, straight=True)
         await post(rabbit.url, "sms.red", b"garbage")
         await it.ticked_until(lambda: it.strays == 2)
         await it.add(1)
