@@ -34,7 +34,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 faults: $(VENV)/.dev ## the long form of the fault suite: 200 kills, the broker away for 10 minutes (FAULT_ROUNDS=n, FAULT_SEED=n)
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} $(BIN)/python -m pytest -q -s --timeout 7200 tests/faults
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} $(BIN)/python -m pytest -q -s --timeout 7200 tests/faults tests/queue/test_rabbit_faults.py
 
 soak: $(VENV)/.dev ## the same for hours (FAULT_ROUNDS=n)
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5000} $(BIN)/python -m pytest -q -s --timeout 86400 tests/faults

@@ -39,15 +39,13 @@ class Suite:
 
 SUITES = (
     Suite("unit", ("model", "rules", "cap", "reference", "app", "cli")),
-    Suite("store", ("store", "queue", "flow", "views")),
+    Suite("store", ("store", "queue", "flow", "views"), options=("-m", "not long")),
     Suite("channels", ("channels", "speech", "testing")),
     Suite("web", ("web",), together=False, options=("-m", "not browser")),
     Suite("e2e", ("e2e",)),
     Suite("docs", ("docs",)),
-    Suite("watching", ("watching",)),
-    Suite("deploy", ("deploy",), together=False),
+    Suite("watching", ("watching", "deploy", "servers"), options=("--dist", "loadfile")),
     Suite("packaging", ("packaging",), together=False),
-    Suite("servers", ("servers",)),
     Suite("browser", ("web",), together=False, options=("-m", "browser")),
     Suite("faults", ("faults",), options=("--dist", "loadfile")),
 )

@@ -65,6 +65,7 @@ async def test_killed_with_publishes_in_flight_and_absent_for_a_while(tmp_path: 
 
 
 @pytest.mark.faults
+@pytest.mark.long
 async def test_a_queue_that_was_killed_at_birth_holds_nobody_up_and_is_made_anew(
     tmp_path: Path, mortal_rabbit: Vhost
 ) -> None:
